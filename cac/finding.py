@@ -1,0 +1,132 @@
+"""What the algorithm says of one volume, and the words it says it in."""
+
+import dataclasses
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Protocol
+
+from cac import reasons, volume
+
+
+class Plane(StrEnum):
+    """Name a view plane; one net each (paper, Architecture)."""
+
+    AXIAL = "axial"
+    SAGITTAL = "sagittal"
+    CORONAL = "coronal"
+
+
+class Outcome(StrEnum):
+    """Say what was decided of a series; only ABSENT can lower a priority."""
+
+    ABSENT = "absent"
+    PRESENT = "present"
+    INDETERMINATE = "indeterminate"
+    UNSUITABLE = "unsuitable"
+
+
+class Profile(StrEnum):
+    """Name a way through the algorithm: the node's own, or the paper's for study."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
+
+
+class CandidateStatus(StrEnum):
+    """Say what became of a candidate."""
+
+    ACCEPTED = "accepted"
+    DOUBT = "doubt"
+    REJECTED = "rejected"
+
+
+class Predict(Protocol):
+    """Run one plane's net.
+
+    `stack` has shape (n, 2, height, width), float32: HU scaled to [0, 1], and the binary HU >= 130. The answer
+    has shape (n, height, width), float32 in [0, 1]. Height and width are multiples of the nets' stride. Axial
+    slices are (row, column); sagittal ones (slice, row); coronal ones (slice, column).
+    """
+
+    def __call__(self, plane: Plane, stack: volume.FloatArray) -> volume.FloatArray:
+        """Return the probability of coronary calcium for each pixel."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Levels:
+    """Hold one plane's thresholds on probability: accepted at `accept`, in doubt at `low` (two planes) or `high` (one)."""
+
+    accept: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetSpec:
+    """Hold what the nets expect, as the manifest states it.
+
+    `spacing` is (slab increment, row, column) in mm of the nets' grid, `window` the HU range scaled to [0, 1],
+    `stride` the multiple that height and width must have, `depth` the slices a sagittal or coronal image may have.
+    """
+
+    levels: Mapping[Plane, Levels]
+    spacing: tuple[float, float, float] = (1.5, 0.5, 0.5)
+    window: tuple[float, float] = (-200.0, 800.0)
+    stride: int = 4
+    depth: int = 120
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Hold one connected set of voxels >= 130 HU in the heart envelope.
+
+    `centre` is the LPS position in mm, `probabilities` each plane's maximum over the candidate's voxels.
+    """
+
+    number: int
+    centre: tuple[float, float, float]
+    voxels: int
+    max_hu: float
+    probabilities: Mapping[Plane, float]
+    status: CandidateStatus
+    doubt: reasons.ReasonCode | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lesion:
+    """Hold one accepted lesion: 26-connected accepted voxels. Mass is uncalibrated (mg, from HU alone)."""
+
+    number: int
+    centre: tuple[float, float, float]
+    slices: int
+    max_hu: float
+    agatston: float
+    volume_mm3: float
+    mass_mg: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class CalciumFinding:
+    """Hold the answer for one volume.
+
+    `mask` is the accepted calcium and `doubt_mask` the candidates in doubt, bool (slice, row, column) on the grid
+    of `scored`, the volume that was scored: the native one, or 3 mm slabs of thin slices. Both are None where no
+    net ran. `agatston` and `category` are None unless the outcome is ABSENT, PRESENT or INDETERMINATE.
+    `seconds` maps the steps' names to their durations.
+    """
+
+    outcome: Outcome
+    reasons: tuple[reasons.Reason, ...]
+    profile: Profile
+    agatston: float | None = None
+    volume_mm3: float | None = None
+    mass_mg: float | None = None
+    category: str | None = None
+    cac_drs: str | None = None
+    lesions: tuple[Lesion, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    scored: volume.Volume | None = None
+    mask: volume.BoolArray | None = None
+    doubt_mask: volume.BoolArray | None = None
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The business that service and worker share: studies, rules, storage, DICOM adapters."""

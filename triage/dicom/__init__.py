@@ -1,0 +1,1 @@
+"""DICOM adapters: reading, segmentation, sending, phantom series."""

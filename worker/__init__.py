@@ -1,0 +1,1 @@
+"""The heavy side: Celery tasks, inference, the use cases."""
