@@ -1,0 +1,58 @@
+# Every command a person needs. `make setup` is implied by the others.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= .home
+ONCE ?=
+
+.PHONY: help setup demo test check unit bench peers train lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+setup: $(VENV)/.run  ## create .venv with what running needs
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: locks/run.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r locks/build.txt -r locks/run.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@touch $@
+
+demo: $(VENV)/.run  ## start a node, send it two phantoms, show the worklist (ONCE=1 stops it at the end)
+	$(BIN)/cac-triage demo --home $(HOME_DIR) $(if $(ONCE),--once)
+
+test: check  ## all checks and tests
+	$(BIN)/pytest
+
+check: $(VENV)/.dev  ## lint, types, import rules, migrations, file sizes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/check_house.py
+	$(BIN)/python tests/check_migrations.py
+
+bench: $(VENV)/.run  ## the table of phantoms: nets against a plain 130 HU rule
+	$(BIN)/python -m benchmarks.phantoms
+
+train: $(VENV)/.dev  ## train all nets anew (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
+	$(BIN)/python -m training.train
+
+peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace
+	@bash tests/peers.sh
+
+lock:  ## resolve the locks anew (needs uv on the PATH)
+	uv pip compile -q pyproject.toml --extra cpu --generate-hashes --python-version 3.11 --no-header --no-annotate -o locks/run.txt
+	uv pip compile -q pyproject.toml --extra gpu --generate-hashes --python-version 3.11 --no-header --no-annotate -o locks/run-gpu.txt
+	uv pip compile -q pyproject.toml --extra cpu --group dev --generate-hashes --python-version 3.11 --no-header --no-annotate -c locks/run.txt -o locks/dev.txt
+
+clean:  ## remove the demo's home and caches, not .venv
+	rm -rf $(HOME_DIR) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
