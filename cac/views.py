@@ -1,0 +1,224 @@
+"""The nets' grid: crop and resample the heart, cut it into three views, carry the answers back."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cac import errors, finding, volume
+
+if TYPE_CHECKING:
+    from cac import components, heart
+
+IntArray: TypeAlias = NDArray[np.int64]
+
+AIR_HU = -1024.0
+BATCH = 16
+"""Images a net sees at once: enough to be fast, few enough for a small GPU."""
+
+_ACROSS = {finding.Plane.AXIAL: 0, finding.Plane.SAGITTAL: 2, finding.Plane.CORONAL: 1}
+"""The crop's axis that a plane's images are counted along."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Axis:
+    """Map one in-plane axis: source index i lies at (i - centre) x step + (count - 1) / 2 on the nets' grid."""
+
+    centre: float
+    step: float
+    count: int
+
+    def to_grid(self, index: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Return where source indices lie on the nets' grid."""
+        return np.asarray((index.astype(np.float64) - self.centre) * self.step + (self.count - 1) / 2)
+
+    def to_source(self) -> NDArray[np.float64]:
+        """Return where the nets' grid lies in source indices."""
+        return np.asarray((np.arange(self.count) - (self.count - 1) / 2) / self.step + self.centre, dtype=np.float64)
+
+    def footprint(self, index: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the first and last grid sample of each source voxel: those within it, or else the nearest."""
+        position = self.to_grid(index)
+        nearest = np.floor(position + 0.5)
+        half = self.step / 2 + 1e-6
+        coarse = self.step > 1 + 1e-6
+        first = np.minimum(nearest, np.ceil(position - half)) if coarse else nearest
+        last = np.maximum(nearest, np.floor(position + half)) if coarse else nearest
+        return first.astype(np.int64), last.astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Crop:
+    """Hold the heart on the nets' grid.
+
+    `hu` is float32 (slice, row, column): the source's own slices from `first_slice` on, rows and columns at the
+    nets' spacing, air outside the image. `depth` is the number of slices that a view shows at least (air below).
+    """
+
+    hu: volume.FloatArray
+    first_slice: int
+    rows: Axis
+    columns: Axis
+    depth: int = 0
+
+
+def crop(
+    scan: volume.Volume,
+    box: heart.Box,
+    spec: finding.NetSpec,
+    profile: finding.Profile = finding.Profile.DEFAULT,
+) -> Crop:
+    """Resample a box of a volume to the nets' in-plane spacing (linear), slices as they are.
+
+    Profile `paper` appends empty slices up to the nets' depth.
+    """
+    rows, columns = (
+        Axis(
+            centre=box.centre[i],
+            step=scan.spacing[i + 1] / spec.spacing[i + 1],
+            count=_samples(box.size_mm[i], i, spec),
+        )
+        for i in (0, 1)
+    )
+    start, stop = box.slices
+    hu = np.full((stop - start, rows.count, columns.count), AIR_HU, dtype=np.float32)
+    low, high, weight, row_span = _taps(rows, scan.hu.shape[1])
+    left, right, share, column_span = _taps(columns, scan.hu.shape[2])
+    for number in range(max(start, 0), min(stop, scan.hu.shape[0])):
+        image = scan.hu[number]
+        lines = image[low]
+        lines += (image[high] - lines) * weight[:, None]
+        pixels = lines[:, left]
+        pixels += (lines[:, right] - pixels) * share
+        hu[number - start, row_span, column_span] = pixels
+    depth = spec.depth if profile is finding.Profile.PAPER else 0
+    return Crop(hu=hu, first_slice=start, rows=rows, columns=columns, depth=depth)
+
+
+def stack_for(
+    heart_crop: Crop,
+    plane: finding.Plane,
+    indices: IntArray,
+    spec: finding.NetSpec,
+    slices: tuple[int, int] | None = None,
+) -> volume.FloatArray:
+    """Build a net's input (n, 2, height, width), float32, for the images `indices` of a plane.
+
+    Channel 0 is HU clipped to the window and scaled to [0, 1], channel 1 is HU >= 130. Axial images are (row,
+    column), sagittal ones (slice, row), coronal ones (slice, column). Height and width are padded with air at
+    their ends to multiples of the stride. `slices` limits sagittal and coronal images to [start, stop).
+    """
+    hu = heart_crop.hu if slices is None else heart_crop.hu[slices[0] : slices[1]]
+    images = np.moveaxis(hu.take(indices, axis=_ACROSS[plane]), _ACROSS[plane], 0)
+    count, height, width = images.shape
+    deep = max(height, heart_crop.depth) if plane is not finding.Plane.AXIAL else height
+    low, high = spec.window
+    stack = np.zeros((count, 2, _padded(deep, spec.stride), _padded(width, spec.stride)), dtype=np.float32)
+    stack[:, 0] = np.clip((AIR_HU - low) / (high - low), 0.0, 1.0)
+    np.clip((images - low) / (high - low), 0.0, 1.0, out=stack[:, 0, :height, :width])
+    stack[:, 1, :height, :width] = images >= volume.CALCIUM_HU
+    return stack
+
+
+def images_with(heart_crop: Crop, voxels: components.Components) -> dict[finding.Plane, IntArray]:
+    """Name the images of each plane that show any of these source voxels."""
+    slices, rows, columns = voxels.coordinates
+    return {
+        finding.Plane.AXIAL: np.unique(slices - heart_crop.first_slice),
+        finding.Plane.SAGITTAL: _covered(heart_crop.columns, columns),
+        finding.Plane.CORONAL: _covered(heart_crop.rows, rows),
+    }
+
+
+def probabilities(
+    heart_crop: Crop, predict: finding.Predict, needed: Mapping[finding.Plane, IntArray], spec: finding.NetSpec
+) -> dict[finding.Plane, volume.FloatArray]:
+    """Run the three nets over the needed images; each answer on the crop's grid, 0 where no net was asked.
+
+    A slice axis longer than the nets' depth is shown in overlapping windows, which merge by the larger
+    probability. Raises PredictionError for an answer that is no probability map.
+    """
+    answers: dict[finding.Plane, volume.FloatArray] = {}
+    for plane in finding.Plane:
+        answers[plane] = np.zeros(heart_crop.hu.shape, dtype=np.float32)
+        across = np.moveaxis(answers[plane], _ACROSS[plane], 0)
+        _, height, width = across.shape
+        windows = [(0, height)] if plane is finding.Plane.AXIAL else list(_windows(height, spec))
+        for (start, stop), first in itertools.product(windows, range(0, needed[plane].size, BATCH)):
+            indices = needed[plane][first : first + BATCH]
+            stack = stack_for(heart_crop, plane, indices, spec, None if plane is finding.Plane.AXIAL else (start, stop))
+            seen = _checked(predict(plane, stack), stack, plane)[:, : stop - start, :width]
+            across[indices, start:stop] = np.maximum(across[indices, start:stop], seen)
+    return answers
+
+
+def to_source(heart_crop: Crop, answer: volume.FloatArray, voxels: components.Components) -> volume.FloatArray:
+    """Carry one plane's answer back to source voxels, one value a voxel.
+
+    The nearest sample where source pixels are as fine as the nets' grid, the largest over the pixel's footprint
+    where they are coarser. Raises ValueError for a voxel outside the crop: no net has seen it.
+    """
+    slices, rows, columns = voxels.coordinates
+    top, bottom = heart_crop.rows.footprint(rows)
+    left, right = heart_crop.columns.footprint(columns)
+    depth = slices - heart_crop.first_slice
+    _, height, width = answer.shape
+    for index, size in ((depth, answer.shape[0]), (top, height), (bottom, height), (left, width), (right, width)):
+        if index.size and (index.min() < 0 or index.max() >= size):
+            msg = "a voxel lies outside the crop"
+            raise ValueError(msg)
+    values = np.zeros(rows.size, dtype=np.float32)
+    for down, aside in itertools.product(_steps(top, bottom), _steps(left, right)):
+        np.maximum(values, answer[depth, np.minimum(top + down, bottom), np.minimum(left + aside, right)], out=values)
+    return values
+
+
+def _samples(size_mm: float, axis: int, spec: finding.NetSpec) -> int:
+    return _padded(int(np.ceil(size_mm / spec.spacing[axis + 1] - 1e-6)), spec.stride)
+
+
+def _padded(size: int, stride: int) -> int:
+    return -(-size // stride) * stride
+
+
+def _taps(axis: Axis, size: int) -> tuple[IntArray, IntArray, volume.FloatArray, slice]:
+    """Return the two source neighbours and the second's weight for the grid samples within the image."""
+    position = axis.to_source()
+    inside = np.flatnonzero((position >= -0.5) & (position <= size - 0.5))
+    span = slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
+    position = np.clip(position[span], 0, size - 1)
+    low = np.floor(position).astype(np.int64)
+    return low, np.minimum(low + 1, size - 1), (position - low).astype(np.float32), span
+
+
+def _covered(axis: Axis, index: IntArray) -> IntArray:
+    first, last = axis.footprint(np.unique(index))
+    return np.unique(np.concatenate([np.minimum(first + step, last) for step in _steps(first, last)]))
+
+
+def _steps(first: IntArray, last: IntArray) -> range:
+    return range(int((last - first).max()) + 1 if first.size else 1)
+
+
+def _windows(count: int, spec: finding.NetSpec) -> Iterator[tuple[int, int]]:
+    """Yield the slice windows a net sees: half a depth apart, the last one ending with the stack."""
+    for start in range(0, max(count - spec.depth, 0), spec.depth // 2):
+        yield start, start + spec.depth
+    yield max(count - spec.depth, 0), count
+
+
+def _checked(answer: volume.FloatArray, stack: volume.FloatArray, plane: finding.Plane) -> volume.FloatArray:
+    expected = (stack.shape[0], *stack.shape[2:])
+    if answer.shape != expected:
+        msg = f"the {plane} net answered with shape {answer.shape} instead of {expected}"
+        raise errors.PredictionError(msg)
+    # Not a number fails both comparisons.
+    if not (answer.min() >= 0 and answer.max() <= 1):
+        msg = f"the {plane} net answered with values that are no probabilities"
+        raise errors.PredictionError(msg)
+    return answer
