@@ -136,6 +136,71 @@ class Instance:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class HeaderFacts:
+    """Hold what eligibility reads of an image; images of one series that agree on all of it share one."""
+
+    sop_class_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    orientation: tuple[float, float, float, float, float, float] | None
+    thickness: float | None
+    kvp: float | None
+    kernel: str | None
+    contrast_agent: str | None
+    lossy: bool
+    rescale_present: bool
+    rescale_type: str | None
+    frame_of_reference_uid: str
+    acquisition: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pose:
+    """Hold where one image lies: position and cosines in mm (LPS), pixel spacing (row, column) in mm."""
+
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, float, float, float, float, float] | None
+    pixel_spacing: tuple[float, float] | None
+    rows: int | None
+    columns: int | None
+    thickness: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeriesSnapshot:
+    """Hold a series that is still arriving, as completeness judges it.
+
+    `images` are readable images, `unreadable` and `aside` the other copies, `other` objects without a vote.
+    `open_last_images` holds, for each open association that sent it an image, when that association last sent any.
+    `aborted` says that a broken transfer of it was not sent again whole.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    content_version: int
+    last_image_at: dt.datetime
+    poses: tuple[Pose, ...]
+    headers: tuple[HeaderFacts, ...]
+    images: int
+    unreadable: int = 0
+    aside: int = 0
+    other: int = 0
+    declared: int | None = None
+    open_last_images: tuple[dt.datetime, ...] = ()
+    aborted: bool = False
+
+    @property
+    def received(self) -> int:
+        """Return how many different objects of the series arrived."""
+        return self.images + self.unreadable + self.other
+
+    @property
+    def open_associations(self) -> int:
+        """Return how many open associations have sent it an image."""
+        return len(self.open_last_images)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Flag:
     """Hold what the worklist shows for a study."""
 
@@ -171,6 +236,8 @@ class StudyFacts:
     admitted: bool
     two_patients: bool
     arriving: bool
+    shares_series: bool = False
+    """An image under another study UID names a series of this study, or the other way round."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
