@@ -1,0 +1,129 @@
+"""The manifest of the nets: what it demands, and what it answers."""
+
+import json
+
+import pytest
+
+from cac import finding
+from triage import errors, manifest
+
+
+def _net(plane, architecture="dilated"):
+    return {
+        "plane": plane,
+        "architecture": architecture,
+        "file": f"{architecture}-{plane}.onnx",
+        "sha256": "0a" * 32,
+        "input_shape": [None, 2, None, None],
+        "channels": ["hu", "calcium"],
+        "window": [-200, 800],
+        "spacing": [1.5, 0.5, 0.5],
+        "stride": 4,
+        "depth": 120,
+        "receptive_field": 27,
+        "levels": {"accept": 0.5, "low": 0.1, "high": 0.3},
+        "recipe": {"command": "python -m training.train"},
+    }
+
+
+def _document(**changes):
+    document = {
+        "schema": 1,
+        "name": "test nets",
+        "version": "1",
+        "use": "research only",
+        "training_data": "none",
+        "default_architecture": "dilated",
+        "self_test": {},
+        "nets": [_net(plane) for plane in finding.Plane],
+    }
+    return {**document, **changes}
+
+
+def _load(tmp_path, document):
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(document))
+    return manifest.load(path)
+
+
+def test_a_valid_manifest_gives_the_science_its_specification(tmp_path):
+    spec = _load(tmp_path, _document()).model_set().net_spec()
+    assert spec.levels[finding.Plane.CORONAL] == finding.Levels(accept=0.5, low=0.1, high=0.3)
+    assert (spec.window, spec.spacing, spec.stride, spec.depth) == ((-200.0, 800.0), (1.5, 0.5, 0.5), 4, 120)
+
+
+def test_a_missing_manifest_is_a_model_error(tmp_path):
+    with pytest.raises(errors.ModelError, match="cannot be read"):
+        manifest.load(tmp_path / "manifest.json")
+
+
+def test_text_that_is_no_json_is_a_model_error(tmp_path):
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(errors.ModelError, match="not valid"):
+        manifest.load(tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"plane": "oblique"}, "plane"),
+        ({"file": "../weights.onnx"}, "plain .onnx file name"),
+        ({"sha256": "abc"}, "sha256"),
+        ({"channels": ["calcium", "hu"]}, "channels"),
+        ({"input_shape": [None, 3, None, None]}, "input shape"),
+        ({"window": [800, -200]}, "window"),
+        ({"stride": 0}, "above zero"),
+        ({"stride": 8}, "same input"),
+        ({"levels": {"accept": 0.5, "low": 0.6, "high": 0.9}}, "low lies above"),
+        ({"levels": {"accept": 0.5, "low": 0.3, "high": 0.2}}, "low lies above"),
+        ({"levels": {"accept": 1.5, "low": 0.1, "high": 0.3}}, r"\(0, 1\]"),
+        ({"levels": {"accept": 0.5, "low": 0.0, "high": 0.3}}, r"\(0, 1\]"),
+        ({"levels": {"accept": "NaN", "low": 0.1, "high": 0.3}}, "accept"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_net_stated_wrongly_is_refused(tmp_path, changes, said):
+    nets = [{**_net("axial"), **changes}, _net("sagittal"), _net("coronal")]
+    with pytest.raises(errors.ModelError, match=said):
+        _load(tmp_path, _document(nets=nets))
+
+
+def test_two_nets_for_one_plane_are_refused(tmp_path):
+    nets = [_net(plane) for plane in finding.Plane] + [_net("axial")]
+    with pytest.raises(errors.ModelError, match="more than one net for dilated axial"):
+        _load(tmp_path, _document(nets=nets))
+
+
+def test_an_architecture_that_lacks_a_plane_is_refused(tmp_path):
+    with pytest.raises(errors.ModelError, match="no net for coronal, sagittal"):
+        _load(tmp_path, _document(nets=[_net("axial")]))
+
+
+def test_a_default_without_nets_is_refused(tmp_path):
+    with pytest.raises(errors.ModelError, match="plain"):
+        _load(tmp_path, _document(default_architecture="plain"))
+
+
+def test_an_unknown_architecture_is_a_model_error(tmp_path):
+    with pytest.raises(errors.ModelError, match="no 'plain' nets"):
+        _load(tmp_path, _document()).model_set("plain")
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    with pytest.raises(errors.ModelError, match="schema 2"):
+        _load(tmp_path, _document(schema=2))
+
+
+def test_the_digest_changes_with_weights_thresholds_and_profile_but_not_with_the_recipe(tmp_path):
+    def digest(profile=finding.Profile.DEFAULT, **changes):
+        nets = [{**_net("axial"), **changes}, _net("sagittal"), _net("coronal")]
+        return _load(tmp_path, _document(nets=nets)).model_set().digest(profile)
+
+    usual = digest()
+    assert digest(recipe={"command": "another"}) == usual
+    others = {
+        digest(finding.Profile.PAPER),
+        digest(sha256="0b" * 32),
+        digest(levels={"accept": 0.5, "low": 0.11, "high": 0.3}),
+    }
+    assert len(others | {usual}) == 4

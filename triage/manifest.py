@@ -1,0 +1,150 @@
+"""The manifest of the nets: which weights, for what input, read at which thresholds."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from cac import finding
+from triage import errors
+
+SCHEMA = 1
+CHANNELS = ("hu", "calcium")
+"""The order of the nets' input channels: HU scaled to [0, 1], and the binary HU >= 130."""
+
+_STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.onnx")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Net:
+    """Hold one net: its file, the input it expects, its thresholds, and how it was made.
+
+    `input_shape` is (n, channel, height, width) with null for what may vary, `window` in HU, `spacing` (slab
+    increment, row, column) in mm, `stride` the multiple of height and width, `depth` the slices a sagittal or
+    coronal image may have, `receptive_field` the pixels to either side that an output pixel can depend on.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    plane: finding.Plane
+    architecture: str
+    file: str
+    sha256: str
+    input_shape: tuple[int | None, int, int | None, int | None]
+    channels: tuple[str, ...]
+    window: tuple[float, float]
+    spacing: tuple[float, float, float]
+    stride: int
+    depth: int
+    receptive_field: int
+    levels: finding.Levels
+    recipe: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        _demand(_FILE.fullmatch(self.file) is not None, f"{self.file!r} is no plain .onnx file name")
+        _demand(_SHA256.fullmatch(self.sha256) is not None, f"{self.file}: sha256 is not 64 lower-case hex digits")
+        _demand(self.channels == CHANNELS, f"{self.file}: channels must be {CHANNELS}")
+        _demand(self.input_shape == (None, len(CHANNELS), None, None), f"{self.file}: input shape must be n, 2, h, w")
+        _demand(self.window[0] < self.window[1], f"{self.file}: window is empty")
+        _demand(min(self.spacing) > 0, f"{self.file}: spacing must be above zero")
+        _demand(min(self.stride, self.depth, self.receptive_field) > 0, f"{self.file}: sizes must be above zero")
+        levels = self.levels
+        values = (levels.accept, levels.low, levels.high)
+        _demand(all(math.isfinite(v) and 0 < v <= 1 for v in values), f"{self.file}: thresholds must lie in (0, 1]")
+        _demand(levels.low <= min(levels.accept, levels.high), f"{self.file}: low lies above accept or high")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSet:
+    """Hold the three nets of one architecture; all read the same input."""
+
+    architecture: str
+    nets: Mapping[finding.Plane, Net]
+
+    def net_spec(self) -> finding.NetSpec:
+        """Return what the science needs to know of these nets."""
+        net = next(iter(self.nets.values()))
+        return finding.NetSpec(
+            levels={plane: each.levels for plane, each in self.nets.items()},
+            spacing=net.spacing,
+            window=net.window,
+            stride=net.stride,
+            depth=net.depth,
+        )
+
+    def digest(self, profile: finding.Profile) -> str:
+        """Return the SHA-256 (hex) of all that decides an answer: weights, input, thresholds and profile."""
+        parts = []
+        for plane in sorted(self.nets):
+            stated = dataclasses.asdict(self.nets[plane])
+            parts.append({key: value for key, value in stated.items() if key not in {"file", "recipe"}})
+        text = json.dumps({"profile": profile, "nets": parts}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Hold models/manifest.json. `self_test` describes the case that a worker runs before it takes work."""
+
+    __pydantic_config__ = _STRICT
+
+    schema: int
+    name: str
+    version: str
+    use: str
+    training_data: str
+    default_architecture: str
+    self_test: Mapping[str, Any]
+    nets: tuple[Net, ...]
+
+    def __post_init__(self) -> None:
+        _demand(self.schema == SCHEMA, f"schema {self.schema} is not the {SCHEMA} that this version reads")
+        counts = collections.Counter((net.architecture, net.plane) for net in self.nets)
+        twice = [f"{architecture} {plane}" for (architecture, plane), n in counts.items() if n > 1]
+        _demand(not twice, f"more than one net for {', '.join(twice)}")
+        for architecture in self.architectures:
+            nets = [net for net in self.nets if net.architecture == architecture]
+            missing = sorted(set(finding.Plane) - {net.plane for net in nets})
+            _demand(not missing, f"{architecture}: no net for {', '.join(missing)}")
+            inputs = {(net.window, net.spacing, net.stride, net.depth) for net in nets}
+            _demand(len(inputs) == 1, f"{architecture}: its nets do not read the same input")
+        _demand(self.default_architecture in self.architectures, f"no nets for {self.default_architecture!r}")
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Return the architectures there are nets for."""
+        return tuple(sorted({net.architecture for net in self.nets}))
+
+    def model_set(self, architecture: str | None = None) -> ModelSet:
+        """Return the nets of one architecture, the default one if none is named; ModelError if there is none."""
+        wanted = architecture or self.default_architecture
+        if wanted not in self.architectures:
+            raise errors.ModelError(f"The manifest has no {wanted!r} nets; it has {', '.join(self.architectures)}.")
+        nets = {net.plane: net for net in self.nets if net.architecture == wanted}
+        return ModelSet(architecture=wanted, nets=nets)
+
+
+def load(path: pathlib.Path) -> Manifest:
+    """Read and check a manifest; ModelError says what is wrong with it."""
+    try:
+        return pydantic.TypeAdapter(Manifest).validate_json(path.read_bytes())
+    except OSError as error:
+        raise errors.ModelError(f"The manifest {path} cannot be read: {error.strerror}.") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise errors.ModelError(f"The manifest {path} is not valid: {place}: {first['msg']}.") from error
+
+
+def _demand(right: bool, sentence: str) -> None:
+    if not right:
+        raise ValueError(sentence)

@@ -1,0 +1,110 @@
+"""The nets in ONNX Runtime: weights verified, sessions opened, and tested on a known case before they take work."""
+
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime
+
+from cac import errors as cac_errors
+from cac import finding, volume
+from triage import errors, manifest
+
+PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+BATCH = 8
+"""Images a call: more only costs memory (a feature map of 320 x 320 x 16 is 6.5 MB an image)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Engine:
+    """Hold the three nets, ready to run. `provider` says what they run on, for every result."""
+
+    model_set: manifest.ModelSet
+    provider: str
+    sessions: Mapping[finding.Plane, onnxruntime.InferenceSession]
+
+    @property
+    def spec(self) -> finding.NetSpec:
+        """Return what the science needs to know of these nets."""
+        return self.model_set.net_spec()
+
+    def predict(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
+        """Run one plane's net: the `cac.finding.Predict` of the node. PredictionError on an unusable answer."""
+        n, _, height, width = stack.shape
+        answer = np.empty((n, height, width), np.float32)
+        for start in range(0, n, BATCH):
+            images = np.ascontiguousarray(stack[start : start + BATCH], np.float32)
+            (part,) = self.sessions[plane].run(None, {"image": images})
+            if part.shape != (len(images), height, width):
+                raise cac_errors.PredictionError(f"The {plane} net answered with shape {part.shape}.")
+            answer[start : start + BATCH] = part
+        if not np.isfinite(answer).all():
+            raise cac_errors.PredictionError(f"The {plane} net answered with a value that is not a number.")
+        return answer
+
+
+def load(
+    stated: manifest.Manifest,
+    models_dir: pathlib.Path,
+    architecture: str | None = None,
+    *,
+    device: str = "cpu",
+    threads: int = 0,
+) -> Engine:
+    """Open the nets of one architecture, the manifest's default if none is named.
+
+    `device` is 'cpu' or 'cuda' (falls back to the CPU where CUDA is absent); `threads` 0 lets the runtime choose.
+    ModelError when a file is missing, differs from its hash, or is another plane's or architecture's net.
+    """
+    model_set = stated.model_set(architecture)
+    sessions = {
+        plane: _open(net, models_dir / net.file, device=device, threads=threads)
+        for plane, net in model_set.nets.items()
+    }
+    used = {session.get_providers()[0] for session in sessions.values()}
+    # Nets on different providers would make 'what ran' ambiguous: then all go to the CPU.
+    if len(used) > 1:
+        return load(stated, models_dir, model_set.architecture, device="cpu", threads=threads)
+    return Engine(model_set=model_set, provider=used.pop(), sessions=sessions)
+
+
+def _open(net: manifest.Net, path: pathlib.Path, *, device: str, threads: int) -> onnxruntime.InferenceSession:
+    try:
+        # Read once: what is hashed is what runs.
+        weights = path.read_bytes()
+    except OSError as error:
+        raise errors.ModelError(f"The weights {path} cannot be read: {error.strerror}.") from error
+    if hashlib.sha256(weights).hexdigest() != net.sha256:
+        raise errors.ModelError(f"The weights {path} differ from the hash in the manifest.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(weights, options, providers=_providers(device))
+    except Exception as error:  # ONNX Runtime raises several unrelated types
+        raise errors.ModelError(f"The weights {path} do not load: {error}.") from error
+    _check_identity(net, session)
+    return session
+
+
+def _providers(device: str) -> list[str]:
+    if device not in PROVIDERS:
+        raise errors.ModelError(f"Unknown device {device!r}: say cpu or cuda.")
+    available = onnxruntime.get_available_providers()
+    return [provider for provider in PROVIDERS[device] if provider in available]
+
+
+def _check_identity(net: manifest.Net, session: onnxruntime.InferenceSession) -> None:
+    """Refuse a net whose own metadata or shape contradicts the manifest: hashes alone let two planes be swapped."""
+    inside = session.get_modelmeta().custom_metadata_map
+    for key, wanted in (("plane", str(net.plane)), ("architecture", net.architecture)):
+        if inside.get(key) != wanted:
+            raise errors.ModelError(f"{net.file} is the {inside.get(key)} net, but the manifest calls it {wanted}.")
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != "image" or len(outputs[0].shape) != 3:
+        raise errors.ModelError(f"{net.file} does not map one image stack to one map of probabilities.")
+    channels = inputs[0].shape[1]
+    if channels != net.input_shape[1]:
+        raise errors.ModelError(f"{net.file} reads {channels} channels, but the manifest says {net.input_shape[1]}.")
