@@ -1,0 +1,137 @@
+"""The one way to the database: transactions that lose nothing, on SQLite and on PostgreSQL."""
+
+import pathlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import alembic.command
+import alembic.config
+import alembic.runtime.migration
+import alembic.script
+import sqlalchemy as sa
+from sqlalchemy import event, exc, orm, pool
+
+from triage import errors
+
+T = TypeVar("T")
+
+MIGRATIONS = pathlib.Path(__file__).resolve().parents[2] / "alembic"
+TRIES = 5
+BUSY_MILLISECONDS = 30_000
+
+
+class Crossed(errors.StorageError):
+    """Say that another transaction crossed this one's way; the same work may be done again at once."""
+
+
+class Database:
+    """Hold the engine; `write` and `read` open one transaction each and raise StorageError, which is retriable."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _engine(url)
+        self._writer = self._engine.execution_options(triage_write=True)
+
+    @contextmanager
+    def write(self) -> Iterator[orm.Session]:
+        """Open a transaction that may write; it commits at the end, or rolls back on any error."""
+        with _translated(), orm.Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[orm.Session]:
+        """Open a transaction that only reads, all of it from one moment."""
+        with _translated(), orm.Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def transact(self, work: Callable[[orm.Session], T]) -> T:
+        """Do the work in a transaction that writes, again if another writer crossed its way."""
+        for _ in range(TRIES - 1):
+            try:
+                with self.write() as session:
+                    return work(session)
+            except errors.StorageError as failure:
+                if not isinstance(failure, Crossed) and not _crossed(failure.__cause__):
+                    raise
+        with self.write() as session:
+            return work(session)
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def upgrade(url: str) -> None:
+    """Bring the schema to the newest revision; raises StorageError."""
+    with _translated():
+        alembic.command.upgrade(_config(url), "head")
+
+
+def at_head(url: str) -> bool:
+    """Tell whether the schema is the one this code was written for; raises StorageError."""
+    head = alembic.script.ScriptDirectory.from_config(_config(url)).get_current_head()
+    engine = _engine(url, poolclass=pool.NullPool)
+    try:
+        with _translated(), engine.connect() as connection:
+            return alembic.runtime.migration.MigrationContext.configure(connection).get_current_revision() == head
+    finally:
+        engine.dispose()
+
+
+def _config(url: str) -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["url"] = url
+    return config
+
+
+def _engine(url: str, **options: Any) -> sa.Engine:
+    engine = sa.create_engine(url, **_options(url), **options)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _options(url: str) -> dict[str, Any]:
+    if url.startswith("sqlite:"):
+        return {"connect_args": {"timeout": BUSY_MILLISECONDS / 1000}}
+    return {"pool_pre_ping": True, "connect_args": {"timeout": 30}}
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is ours: the driver's comes too late to lock
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_MILLISECONDS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("triage_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (exc.SQLAlchemyError, sqlite3.Error, OSError) as failure:
+        raise errors.StorageError(f"the database is out of reach or refused: {type(failure).__name__}") from failure
+
+
+def _crossed(failure: BaseException | None) -> bool:
+    """Tell whether a failure is another transaction's doing: a deadlock, or a row it inserted first."""
+    if isinstance(failure, exc.IntegrityError):
+        return True
+    original = getattr(failure, "orig", None)
+    codes = original.args[0].get("C") if original and original.args and isinstance(original.args[0], dict) else None
+    return codes in ("40001", "40P01")
