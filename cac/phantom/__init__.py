@@ -1,0 +1,1 @@
+"""A procedural cardiac CT with known coronary calcium: see `cac.phantom.scan.make`."""
