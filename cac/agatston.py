@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cac import components, volume
+from cac import candidates, components, volume
 
 WEIGHT_HU = (130.0, 200.0, 300.0, 400.0)
 """Lower bounds of the weights 1, 2, 3 and 4 (Agatston et al. 1990)."""
@@ -47,7 +47,7 @@ def pieces(
 
     The weight follows the piece's maximum in its own slice, never the lesion's over slices.
     """
-    found = components.find(calcium(scan, mask), _within_slice(rule.connectivity))
+    found = components.find(candidates.calcium(scan, mask), _within_slice(rule.connectivity))
     increment, row_mm, column_mm = scan.spacing
     area = found.sizes * row_mm * column_mm
     weight = np.digitize(found.maxima(scan.hu.reshape(-1)[found.voxels]), WEIGHT_HU)
@@ -55,20 +55,12 @@ def pieces(
     return found, np.asarray(counts * area * weight * (increment / REFERENCE_INCREMENT_MM), dtype=np.float64)
 
 
-def calcium(scan: volume.Volume, mask: volume.BoolArray) -> volume.BoolArray:
-    """Return the voxels of a mask that reach 130 HU."""
-    reached = np.zeros_like(mask)
-    box = components.bounds(mask)
-    reached[box] = mask[box] & (scan.hu[box] >= volume.CALCIUM_HU)
-    return reached
-
-
-def mass(hu: NDArray[np.generic], voxel_mm3: float) -> float:
-    """Return the uncalibrated mass in mg of voxels with these HU.
+def mass(hu_sum: float, voxel_mm3: float) -> float:
+    """Return the uncalibrated mass in mg of voxels whose HU add up to `hu_sum`.
 
     mass = sum of HU / (1.3 HU per mg/cm3) x voxel volume in cm3; water counts as 0 HU.
     """
-    return float(hu.astype(np.float64).sum()) / HU_PER_MG_CM3 * voxel_mm3 / 1000.0
+    return hu_sum / HU_PER_MG_CM3 * voxel_mm3 / 1000.0
 
 
 def category(agatston: float) -> str:

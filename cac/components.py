@@ -73,6 +73,11 @@ class Components:
         """Return only the components that `which` (one truth a component) keeps."""
         return Components(shape=self.shape, voxels=self.voxels[which[self.numbers]], sizes=self.sizes[which])
 
+    def joined(self, other: "Components") -> "Components":
+        """Return these components followed by others on the same grid."""
+        voxels = np.concatenate([self.voxels, other.voxels])
+        return Components(shape=self.shape, voxels=voxels, sizes=np.concatenate([self.sizes, other.sizes]))
+
     def mask(self) -> volume.BoolArray:
         """Return the voxels as a mask of `shape`."""
         mask = np.zeros(self.shape, dtype=bool)

@@ -55,7 +55,10 @@ class Predict(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Levels:
-    """Hold one plane's thresholds on probability: accepted at `accept`, in doubt at `low` (two planes) or `high` (one)."""
+    """Hold one plane's thresholds on probability.
+
+    A voxel is accepted at `accept` (in all planes), a candidate in doubt at `low` (two planes) or `high` (one).
+    """
 
     accept: float
     low: float
@@ -112,8 +115,9 @@ class CalciumFinding:
 
     `mask` is the accepted calcium and `doubt_mask` the candidates in doubt, bool (slice, row, column) on the grid
     of `scored`, the volume that was scored: the native one, or 3 mm slabs of thin slices. Both are None where no
-    net ran. `agatston` and `category` are None unless the outcome is ABSENT, PRESENT or INDETERMINATE.
-    `seconds` maps the steps' names to their durations.
+    net ran. `slab_of` names, for each native slice, the slice of `scored` that stands for it, so that
+    `mask[list(slab_of)]` is the mask on native slices. Scores and categories are None unless the outcome is ABSENT
+    or PRESENT. `seconds` maps the steps' names to their durations.
     """
 
     outcome: Outcome
@@ -127,6 +131,7 @@ class CalciumFinding:
     lesions: tuple[Lesion, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     scored: volume.Volume | None = None
+    slab_of: tuple[int, ...] = ()
     mask: volume.BoolArray | None = None
     doubt_mask: volume.BoolArray | None = None
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)

@@ -42,14 +42,21 @@ class Axis:
         return np.asarray((np.arange(self.count) - (self.count - 1) / 2) / self.step + self.centre, dtype=np.float64)
 
     def footprint(self, index: IntArray) -> tuple[IntArray, IntArray]:
-        """Return the first and last grid sample of each source voxel: those within it, or else the nearest."""
+        """Return the first and last grid sample of each source voxel: those within it, or else the nearest.
+
+        Raises ValueError for a voxel centred outside the grid: no net has seen it.
+        """
         position = self.to_grid(index)
+        if index.size and not (-0.5 <= position.min() and position.max() <= self.count - 0.5):
+            msg = "a voxel lies outside the crop"
+            raise ValueError(msg)
         nearest = np.floor(position + 0.5)
-        half = self.step / 2 + 1e-6
-        coarse = self.step > 1 + 1e-6
-        first = np.minimum(nearest, np.ceil(position - half)) if coarse else nearest
-        last = np.maximum(nearest, np.floor(position + half)) if coarse else nearest
-        return first.astype(np.int64), last.astype(np.int64)
+        first = last = nearest
+        if self.step > 1 + 1e-6:
+            half = self.step / 2 + 1e-6
+            first, last = np.minimum(nearest, np.ceil(position - half)), np.maximum(nearest, np.floor(position + half))
+        top = self.count - 1
+        return np.clip(first, 0, top).astype(np.int64), np.clip(last, 0, top).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +105,30 @@ def crop(
         hu[number - start, row_span, column_span] = pixels
     depth = spec.depth if profile is finding.Profile.PAPER else 0
     return Crop(hu=hu, first_slice=start, rows=rows, columns=columns, depth=depth)
+
+
+def inside(box: heart.Box, scan: volume.Volume) -> volume.BoolArray:
+    """Return the source voxels (slice, row, column) whose centres lie in a box."""
+    slices, rows, columns = (np.arange(count) for count in scan.hu.shape)
+    along = (slices >= box.slices[0]) & (slices < box.slices[1])
+    down = np.abs(rows - box.centre[0]) * scan.spacing[1] < box.size_mm[0] / 2
+    across = np.abs(columns - box.centre[1]) * scan.spacing[2] < box.size_mm[1] / 2
+    return np.asarray(along[:, None, None] & down[:, None] & across)
+
+
+def enclosing(box: heart.Box, voxels: components.Components, scan: volume.Volume, spec: finding.NetSpec) -> heart.Box:
+    """Enlarge a box about its centre until it holds all these source voxels, so that every net sees each of them."""
+    if not voxels.count:
+        return box
+    slices, rows, columns = voxels.coordinates
+    height, width = (
+        max(size, 2 * float(np.abs(index - centre).max()) * scan_mm + grid_mm)
+        for size, index, centre, scan_mm, grid_mm in zip(
+            box.size_mm, (rows, columns), box.centre, scan.spacing[1:], spec.spacing[1:], strict=True
+        )
+    )
+    first, last = min(box.slices[0], int(slices.min())), max(box.slices[1], int(slices.max()) + 1)
+    return dataclasses.replace(box, size_mm=(height, width), slices=(first, last))
 
 
 def stack_for(
@@ -167,11 +198,9 @@ def to_source(heart_crop: Crop, answer: volume.FloatArray, voxels: components.Co
     top, bottom = heart_crop.rows.footprint(rows)
     left, right = heart_crop.columns.footprint(columns)
     depth = slices - heart_crop.first_slice
-    _, height, width = answer.shape
-    for index, size in ((depth, answer.shape[0]), (top, height), (bottom, height), (left, width), (right, width)):
-        if index.size and (index.min() < 0 or index.max() >= size):
-            msg = "a voxel lies outside the crop"
-            raise ValueError(msg)
+    if depth.size and not (depth.min() >= 0 and depth.max() < answer.shape[0]):
+        msg = "a voxel lies outside the crop"
+        raise ValueError(msg)
     values = np.zeros(rows.size, dtype=np.float32)
     for down, aside in itertools.product(_steps(top, bottom), _steps(left, right)):
         np.maximum(values, answer[depth, np.minimum(top + down, bottom), np.minimum(left + aside, right)], out=values)

@@ -64,7 +64,7 @@ def test_voxels_outside_the_mask_do_not_count() -> None:
 
 
 def test_mass_is_uncalibrated_hydroxyapatite_from_hu() -> None:
-    assert agatston.mass(np.full(8, 260.0), voxel_mm3=0.75) == pytest.approx(8 * 0.75 * 0.2)
+    assert agatston.mass(8 * 260.0, voxel_mm3=0.75) == pytest.approx(8 * 0.75 * 0.2)
 
 
 @pytest.mark.parametrize(

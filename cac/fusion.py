@@ -1,0 +1,115 @@
+"""Fusion: what the three planes accept together, what stays in doubt, and what is rejected."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from cac import components, finding, reasons, volume
+
+_FINE_PIXEL_MM = 0.5
+"""Pixels this small sample an in-plane resolution of about 1 mm twice, as overlapping slices do along the axis."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fusion:
+    """Hold what became of each candidate.
+
+    `best` is each plane's maximum over a candidate's voxels; `status` and `doubt` run over the candidates; `lesions`
+    are the connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the pieces
+    the 2D rule put in doubt.
+    """
+
+    best: dict[finding.Plane, volume.FloatArray]
+    status: tuple[finding.CandidateStatus, ...]
+    doubt: tuple[reasons.ReasonCode | None, ...]
+    lesions: components.Components
+    doubt_mask: volume.BoolArray
+
+    @property
+    def doubts(self) -> tuple[reasons.Reason, ...]:
+        """Return one reason for each kind of doubt that any candidate is in."""
+        codes = sorted({code for code in self.doubt if code is not None})
+        return tuple(reasons.reason(code, count=self.doubt.count(code)) for code in codes)
+
+
+def fuse(
+    scan: volume.Volume,
+    found: components.Components,
+    answers: Mapping[finding.Plane, volume.FloatArray],
+    levels: Mapping[finding.Plane, finding.Levels],
+    profile: finding.Profile,
+) -> Fusion:
+    """Judge candidates from the planes' probabilities, one a candidate voxel.
+
+    A voxel is accepted where all three planes accept it and it reaches 130 HU (a candidate the slabs erased has
+    no such voxel). A candidate is accepted if any of its voxels is, after the 2D rule.
+    """
+    hu = scan.hu.reshape(-1)[found.voxels]
+    erased = found.maxima(hu) < volume.CALCIUM_HU
+    agreed = np.logical_and.reduce([answers[plane] >= levels[plane].accept for plane in finding.Plane])
+    agreed &= hu >= volume.CALCIUM_HU
+    accepted = np.zeros(found.shape, dtype=bool)
+    accepted.reshape(-1)[found.voxels[agreed]] = True
+    pieces = components.find(accepted)
+    flat = (pieces.extents() == 1).any(axis=1)
+    lesions = pieces.kept(~flat)
+
+    survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
+    flattened = _any(found, agreed) & ~survives
+    silent = flattened & _may_drop(scan, found, profile)
+    best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
+    uncertain = _uncertain(best, levels) & ~survives & ~silent
+    thin = flattened & ~silent & (not scan.overlapping)
+    doubt = _causes(erased, thin, uncertain)
+
+    doubted = np.array([code is not None for code in doubt], dtype=bool)
+    doubt_mask = found.kept(doubted).mask()
+    if not scan.overlapping and profile is finding.Profile.DEFAULT:
+        doubt_mask |= pieces.kept(flat).mask()
+    status = tuple(
+        finding.CandidateStatus.ACCEPTED if kept else _without(code)
+        for kept, code in zip(survives.tolist(), doubt, strict=True)
+    )
+    return Fusion(best=best, status=status, doubt=doubt, lesions=lesions, doubt_mask=doubt_mask)
+
+
+def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolArray:
+    return np.asarray(found.maxima(voxels.astype(np.float32)) > 0)
+
+
+def _may_drop(scan: volume.Volume, found: components.Components, profile: finding.Profile) -> volume.BoolArray:
+    """Tell which candidates the 2D rule may drop without a doubt, if it leaves nothing of them.
+
+    The paper drops all. Ours drops one only where slices overlap, and where the candidate itself (not just what the
+    planes agree on) is one voxel thick along an axis sampled finely enough that anything real spans two voxels:
+    slices half a thickness apart, or pixels up to 0.5 mm. On other stacks a true lesion often lies in a single
+    slice; and planes that disagree about the rest of a thicker candidate are a doubt, not a 2D object.
+    """
+    if profile is finding.Profile.PAPER:
+        return np.ones(found.count, dtype=bool)
+    fine = np.array([scan.overlapping, *(side <= _FINE_PIXEL_MM + 1e-6 for side in scan.spacing[1:])])
+    return np.asarray(scan.overlapping & ((found.extents() == 1) & fine).any(axis=1))
+
+
+def _uncertain(
+    best: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, finding.Levels]
+) -> volume.BoolArray:
+    """Tell which candidates pass the low threshold in two planes, or the high one in any."""
+    low = sum((best[plane] >= levels[plane].low).astype(np.int64) for plane in finding.Plane)
+    high = np.logical_or.reduce([best[plane] >= levels[plane].high for plane in finding.Plane])
+    return np.asarray((low >= 2) | high)
+
+
+def _causes(
+    erased: volume.BoolArray, thin: volume.BoolArray, uncertain: volume.BoolArray
+) -> tuple[reasons.ReasonCode | None, ...]:
+    codes = reasons.ReasonCode
+    return tuple(
+        codes.ERASED_BY_SLABS if gone else codes.THIN_LESION if single else codes.CANDIDATE_IN_DOUBT if unsure else None
+        for gone, single, unsure in zip(erased.tolist(), thin.tolist(), uncertain.tolist(), strict=True)
+    )
+
+
+def _without(code: reasons.ReasonCode | None) -> finding.CandidateStatus:
+    return finding.CandidateStatus.REJECTED if code is None else finding.CandidateStatus.DOUBT
