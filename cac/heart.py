@@ -1,0 +1,275 @@
+"""Find the heart between the lungs, its box and its envelope (SCIENCE.md 1 and 5; after Larrey-Ruiz et al. 2014)."""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+from skimage import draw
+
+from cac import finding, reasons, thorax, volume
+
+BOX_MM = 160.0
+BOX_STEP_MM = 2.0
+PAPER_BOX_PX = 320
+ENVELOPE_MM = 14.0
+TOP_SHARE = 0.55
+DOME_SHARE = 0.8
+BELOW_DOME_MM = 45.0
+SEEN_BELOW_DOME_MM = 30.0
+LUNG_END_SHARE = 0.12
+FOOTPRINT_MM = 50.0
+SMALLEST_CM2 = 25.0
+OFF_CENTRE_MM = 40.0
+LEAVES_IMAGE_MM = 10.0
+JUMP_MM = 15.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Box:
+    """Hold one in-plane box for the whole volume.
+
+    `centre` is (row, column) in voxels of the volume, `size_mm` its (rows, columns) in mm, `slices` the half-open
+    range of slices the heart and its margin lie in.
+    """
+
+    centre: tuple[float, float]
+    size_mm: tuple[float, float]
+    slices: tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Heart:
+    """Hold where the heart is.
+
+    `envelope` is the region that candidates are sought in, at least 12 mm around the heart; `core` the located
+    object itself. Both are bool (slice, row, column) on the volume's grid. Any doubt makes a result INDETERMINATE.
+    """
+
+    box: Box
+    envelope: volume.BoolArray
+    core: volume.BoolArray
+    doubts: tuple[reasons.Reason, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Range:
+    """Hold the heart's coarse slices, half-open, the slice of the right dome, and which ends were seen."""
+
+    start: int
+    stop: int
+    dome: int
+    top_seen: bool
+    bottom_seen: bool
+
+
+def locate(native: volume.Volume, *, profile: finding.Profile = finding.Profile.DEFAULT) -> Heart | None:
+    """Locate the heart; return None where no heart lies between two lungs.
+
+    The paper profile gives the paper's box of 320 x 320 native pixels at the same centre.
+    """
+    chest = thorax.survey(native)
+    if chest is None:
+        return None
+    ends = _range(chest)
+    if ends is None:
+        return None
+    core = _core(chest, ends)
+    found = np.flatnonzero(core.any(axis=(1, 2)))
+    if found.size == 0:
+        return None
+    centres = _centres(core, ends)
+    if centres.size == 0:
+        return None
+    centre = _median_centre(centres)
+    envelope = _grow(core, chest.grid.spacing, ENVELOPE_MM) & ~_deep_lung(chest, core)
+    box = _box(native, chest.grid, envelope, centre, profile)
+    return Heart(
+        box=box,
+        envelope=_to_native(envelope, chest.grid, native),
+        core=_to_native(core, chest.grid, native),
+        doubts=_doubts(native, chest, ends, core, centres, box),
+    )
+
+
+def _range(chest: thorax.Thorax) -> _Range | None:
+    """Find the heart's slices: from where the middle has narrowed above it to well below the right dome."""
+    step = chest.grid.spacing[0]
+    smooth = max(1, round(7.5 / step))
+    right = ndimage.uniform_filter1d(chest.right, smooth, mode="nearest")
+    middle = ndimage.uniform_filter1d(chest.middle, smooth, mode="nearest")
+    aired = ndimage.uniform_filter1d(chest.right + chest.left, smooth, mode="nearest")
+    count = len(middle)
+    if min(chest.right.max(), chest.left.max()) < 5.0:
+        return None
+    fallen = np.flatnonzero((right < DOME_SHARE * right.max()) & (np.arange(count) > int(right.argmax())))
+    dome = int(fallen[0]) if fallen.size else count - 1
+    widest = int(middle[: dome + 1].argmax())
+    if middle[widest] < SMALLEST_CM2:
+        return None
+    narrow = np.flatnonzero(middle[: widest + 1] < TOP_SHARE * middle[widest])
+    start = int(narrow[-1]) if narrow.size else 0
+    ended = np.flatnonzero((aired < LUNG_END_SHARE * aired.max()) & (np.arange(count) > dome))
+    last = int(ended[0]) if ended.size else count
+    stop = min(last, dome + math.ceil(BELOW_DOME_MM / step) + 1, count)
+    below = (count - 1 - dome) * step
+    seen = fallen.size > 0 and (below >= SEEN_BELOW_DOME_MM or ended.size > 0)
+    return _Range(start=start, stop=stop, dome=dome, top_seen=narrow.size > 0, bottom_seen=bool(seen))
+
+
+def _core(chest: thorax.Thorax, ends: _Range) -> volume.BoolArray:
+    """Mark the heart: tissue within the lungs' hull, in front of the spine, the central object only.
+
+    Below the dome the liver has taken the right lung's place, so the heart's footprint from above bounds it there.
+    """
+    spacing = chest.grid.spacing
+    core = np.zeros_like(chest.lungs)
+    tissue = (chest.grid.hu > thorax.TISSUE_HU) & ~chest.lungs
+    rows = np.arange(core.shape[1])[:, None]
+    opening = _disk(8.0, spacing)
+    reach = max(1, round(FOOTPRINT_MM / spacing[0]))
+    footprint = np.zeros(core.shape[1:], dtype=np.bool_)
+    for z in range(ends.start, ends.stop):
+        room = _hull(chest.lungs[z]) if z <= ends.dome else footprint
+        allowed = tissue[z] & room & (rows < chest.spine_front[z] + 2)
+        core[z] = _central(ndimage.binary_opening(allowed, opening), chest)
+        if z == ends.dome:
+            above = core[max(ends.start, z - reach) : z + 1].any(axis=0)
+            footprint = ndimage.binary_dilation(above, _disk(6.0, spacing))
+    filled = ndimage.binary_closing(np.pad(core, 3), _ball(8.0, spacing))[3:-3, 3:-3, 3:-3]
+    grown: volume.BoolArray = (filled | core) & ~chest.lungs
+    return grown
+
+
+def _hull(lungs: volume.BoolArray) -> volume.BoolArray:
+    """Return the convex hull of both lungs in one slice."""
+    points = np.argwhere(lungs)
+    hull = np.zeros(lungs.shape, dtype=np.bool_)
+    try:
+        corners = points[ConvexHull(points).vertices]
+    except (QhullError, ValueError, IndexError):
+        return hull
+    hull[draw.polygon(corners[:, 0], corners[:, 1], lungs.shape)] = True
+    return hull
+
+
+def _central(objects: volume.BoolArray, chest: thorax.Thorax) -> volume.BoolArray:
+    """Keep the object with most of its area near the midline."""
+    labels, count = ndimage.label(objects)
+    if count < 2:
+        return objects
+    columns = np.arange(objects.shape[1])
+    offset = np.abs(columns - chest.midline) * chest.grid.spacing[2]
+    weight = np.broadcast_to(np.exp(-((offset / 60.0) ** 2)), objects.shape)
+    areas = ndimage.sum_labels(weight, labels, np.arange(1, count + 1))
+    central: volume.BoolArray = labels == int(np.argmax(areas)) + 1
+    return central
+
+
+def _centres(core: volume.BoolArray, ends: _Range) -> volume.FloatArray:
+    """Return (slice, row, column) of the centre of gravity in each slice of the middle 60 % of the range."""
+    length = ends.stop - ends.start
+    low, high = ends.start + round(0.2 * length), ends.stop - round(0.2 * length)
+    seen = [(z, *ndimage.center_of_mass(core[z])) for z in range(low, max(high, low + 1)) if core[z].any()]
+    return np.asarray(seen, dtype=np.float32).reshape(-1, 3)
+
+
+def _median_centre(centres: volume.FloatArray) -> tuple[float, float]:
+    return float(np.median(centres[:, 1])), float(np.median(centres[:, 2]))
+
+
+def _grow(core: volume.BoolArray, spacing: tuple[float, float, float], mm: float) -> volume.BoolArray:
+    """Dilate by a ball of this radius."""
+    distance = ndimage.distance_transform_edt(~core, sampling=spacing)
+    grown: volume.BoolArray = distance <= mm
+    return grown
+
+
+def _deep_lung(chest: thorax.Thorax, core: volume.BoolArray) -> volume.BoolArray:
+    """Mark room air and reconstruction padding, which hold no artery."""
+    return chest.outside
+
+
+def _box(
+    native: volume.Volume,
+    grid: thorax.Grid,
+    envelope: volume.BoolArray,
+    centre: tuple[float, float],
+    profile: finding.Profile,
+) -> Box:
+    """Build the box around the centre so that the whole envelope lies in it."""
+    where = [np.flatnonzero(envelope.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    slices = (int(where[0][0]) * grid.step[0], min((int(where[0][-1]) + 1) * grid.step[0], native.hu.shape[0]))
+    sizes: list[float] = []
+    for axis in (1, 2):
+        reach = max(centre[axis - 1] - where[axis][0], where[axis][-1] - centre[axis - 1]) + 0.5
+        needed = 2 * float(reach) * grid.spacing[axis]
+        sizes.append(max(BOX_MM, math.ceil(needed / BOX_STEP_MM) * BOX_STEP_MM))
+    if profile is finding.Profile.PAPER:
+        sizes = [PAPER_BOX_PX * native.spacing[1], PAPER_BOX_PX * native.spacing[2]]
+    middle = [(value + 0.5) * step - 0.5 for value, step in zip(centre, grid.step[1:], strict=True)]
+    return Box(centre=(middle[0], middle[1]), size_mm=(sizes[0], sizes[1]), slices=slices)
+
+
+def _to_native(mask: volume.BoolArray, grid: thorax.Grid, native: volume.Volume) -> volume.BoolArray:
+    """Repeat coarse voxels onto the native grid, the last one into the remainder at the far edge."""
+    result = mask
+    for axis, (size, step) in enumerate(zip(native.hu.shape, grid.step, strict=True)):
+        index = np.minimum(np.arange(size) // step, mask.shape[axis] - 1)
+        result = np.take(result, index, axis=axis)
+    return result
+
+
+def _doubts(
+    native: volume.Volume,
+    chest: thorax.Thorax,
+    ends: _Range,
+    core: volume.BoolArray,
+    centres: volume.FloatArray,
+    box: Box,
+) -> tuple[reasons.Reason, ...]:
+    """Say what keeps this heart from being trusted."""
+    codes = reasons.ReasonCode
+    found: list[reasons.Reason] = []
+    spacing = chest.grid.spacing
+    jumps = np.abs(np.diff(centres[:, 1:], axis=0)) * np.asarray(spacing[1:])
+    complete = core[ends.start : ends.stop].any(axis=(1, 2)).mean()
+    if complete < 0.8 or (jumps.size and float(np.percentile(jumps.max(axis=1), 90)) > JUMP_MM):
+        found.append(reasons.reason(codes.HEART_UNSTABLE))
+    centre = _median_centre(centres)
+    middle = (chest.depth[0] + chest.depth[1]) / 2
+    offset = math.hypot((centre[0] - middle) * spacing[1], (centre[1] - chest.midline) * spacing[2])
+    if offset > OFF_CENTRE_MM:
+        found.append(reasons.reason(codes.HEART_OFF_CENTRE, offset_mm=offset))
+    if not ends.top_seen:
+        found.append(reasons.reason(codes.HEART_CUT_ABOVE))
+    if not ends.bottom_seen:
+        found.append(reasons.reason(codes.HEART_CUT_BELOW))
+    leaves = _leaves(native, box)
+    if leaves > LEAVES_IMAGE_MM:
+        found.append(reasons.reason(codes.HEART_CUT_IN_PLANE, distance_mm=leaves))
+    return tuple(found)
+
+
+def _leaves(native: volume.Volume, box: Box) -> float:
+    """Return by how many mm the box leaves the image."""
+    distances: list[float] = []
+    for axis in (0, 1):
+        mm, size = native.spacing[axis + 1], native.hu.shape[axis + 1]
+        before = box.size_mm[axis] / 2 - (box.centre[axis] + 0.5) * mm
+        after = box.size_mm[axis] / 2 - (size - 0.5 - box.centre[axis]) * mm
+        distances += [before, after]
+    return max(0.0, *distances)
+
+
+def _disk(mm: float, spacing: tuple[float, float, float]) -> volume.BoolArray:
+    return _ball(mm, (1e6, spacing[1], spacing[2]))[0]
+
+
+def _ball(mm: float, spacing: tuple[float, float, float]) -> volume.BoolArray:
+    reach = [int(mm // step) for step in spacing]
+    grids = np.ogrid[tuple(slice(-n, n + 1) for n in reach)]
+    squares = sum(((g * step) ** 2 for g, step in zip(grids, spacing, strict=True)), start=np.float64(0))
+    ball: volume.BoolArray = np.asarray(squares <= mm * mm, dtype=np.bool_)
+    return ball

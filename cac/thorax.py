@@ -1,0 +1,162 @@
+"""Find lungs, midline, spine and diaphragm on a coarse copy of a volume.
+
+Everything the heart locator needs to know of its surroundings, in mm, so that it holds for any field of view.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+from cac import volume
+
+COARSE_MM = 2.5
+PADDING_HU = -1150.0
+AIR_HU = -450.0
+OUTSIDE_HU = -970.0
+TISSUE_HU = -250.0
+BONE_HU = 140.0
+LUNG_ML = 60.0
+ANTERIOR_PART = 0.6
+RIGHT_OF_MIDLINE_MM = 35.0
+SPINE_HALF_WIDTH_MM = 12.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """Hold block means of a volume: axes as in `volume.Volume`, `step` native voxels to a coarse one."""
+
+    hu: volume.FloatArray
+    spacing: tuple[float, float, float]
+    step: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Thorax:
+    """Hold what surrounds the heart, in voxels of `grid`.
+
+    `between` is all that is not lung and has lung on both sides in its row. `spine_front` is the row of the
+    vertebral bodies' anterior edge per slice. The profiles are areas in cm2 per slice, of the anterior part only:
+    `right` and `left` lung, and `middle`, the mediastinum from 35 mm right of the midline to the left lung.
+    """
+
+    grid: Grid
+    lungs: volume.BoolArray
+    outside: volume.BoolArray
+    between: volume.BoolArray
+    midline: float
+    spine_front: volume.FloatArray
+    depth: tuple[int, int]
+    right: volume.FloatArray
+    left: volume.FloatArray
+    middle: volume.FloatArray
+
+
+def coarsen(native: volume.Volume) -> Grid:
+    """Average blocks of voxels to about 2.5 mm; a remainder at the far edges is dropped."""
+    step = tuple(max(1, round(COARSE_MM / mm)) for mm in native.spacing)
+    count = [size // k for size, k in zip(native.hu.shape, step, strict=True)]
+    slices = native.hu[: count[0] * step[0], : count[1] * step[1], : count[2] * step[2]]
+    rows = np.add.reduceat(slices, np.arange(0, slices.shape[1], step[1]), axis=1)
+    columns = np.add.reduceat(rows, np.arange(0, rows.shape[2], step[2]), axis=2)
+    total = np.add.reduceat(columns, np.arange(0, columns.shape[0], step[0]), axis=0)
+    spacing = tuple(mm * k for mm, k in zip(native.spacing, step, strict=True))
+    return Grid(
+        hu=(total / np.float32(np.prod(step))).astype(np.float32),
+        spacing=(spacing[0], spacing[1], spacing[2]),
+        step=(step[0], step[1], step[2]),
+    )
+
+
+def survey(native: volume.Volume) -> Thorax | None:
+    """Survey the thorax; return None where no lung lies on either side of a middle."""
+    grid = coarsen(native)
+    lungs = find_lungs(grid)
+    if not lungs.any():
+        return None
+    rows = np.flatnonzero(lungs.any(axis=(0, 2)))
+    depth = (int(rows[0]), int(rows[-1]) + 1)
+    between = _between(lungs)
+    midline = _midline(between, depth)
+    anterior = depth[0] + int(ANTERIOR_PART * (depth[1] - depth[0]))
+    split = int(midline - RIGHT_OF_MIDLINE_MM / grid.spacing[2])
+    if not 0 < split < lungs.shape[2]:
+        return None
+    cm2 = grid.spacing[1] * grid.spacing[2] / 100.0
+    return Thorax(
+        grid=grid,
+        lungs=lungs,
+        outside=grid.hu < PADDING_HU,
+        between=between,
+        midline=midline,
+        spine_front=_spine_front(grid, midline, depth),
+        depth=depth,
+        right=_area(lungs[:, :anterior, : int(midline)], cm2),
+        left=_area(lungs[:, :anterior, int(midline) :], cm2),
+        middle=_area(between[:, :anterior, split:], cm2),
+    )
+
+
+def find_lungs(grid: Grid) -> volume.BoolArray:
+    """Find aerated lung: air that is neither reconstruction padding nor the air around the patient.
+
+    A small field of view cuts the lungs, so touching the border says nothing: mean density tells them from room air.
+    """
+    air = (grid.hu < AIR_HU) & (grid.hu > PADDING_HU)
+    labels, count = ndimage.label(air)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    smallest = LUNG_ML * 1000.0 / float(np.prod(grid.spacing))
+    kept: list[int] = []
+    rows = (0, grid.hu.shape[1])
+    for number in np.argsort(-sizes):
+        if sizes[number] < smallest:
+            break
+        part = labels == number
+        middle = ndimage.center_of_mass(part.any(axis=(0, 2)))[0]
+        # The couch's foam is as light as lung, but lies behind the patient.
+        if np.median(grid.hu[part]) > OUTSIDE_HU and rows[0] <= middle <= rows[1]:
+            if not kept:
+                seen = np.flatnonzero(part.any(axis=(0, 2)))
+                rows = (int(seen[0]), int(seen[-1]))
+            kept.append(int(number))
+    found: volume.BoolArray = ndimage.binary_closing(np.isin(labels, kept), np.ones((1, 3, 3)))
+    return found
+
+
+def _between(lungs: volume.BoolArray) -> volume.BoolArray:
+    """Mark what is not lung but has lung to its right and left in the same row."""
+    from_right = np.maximum.accumulate(lungs, axis=2)
+    from_left = np.maximum.accumulate(lungs[:, :, ::-1], axis=2)[:, :, ::-1]
+    enclosed: volume.BoolArray = from_right & from_left & ~lungs
+    return enclosed
+
+
+def _midline(between: volume.BoolArray, depth: tuple[int, int]) -> float:
+    """Return the column of the spine: the centre of what lies between the lungs' posterior parts."""
+    start = depth[0] + int(0.65 * (depth[1] - depth[0]))
+    profile = between[:, start : depth[1]].sum(axis=(0, 1)).astype(np.float64)
+    if not profile.any():
+        return between.shape[2] / 2
+    total = np.cumsum(profile)
+    return float(np.searchsorted(total, total[-1] / 2))
+
+
+def _spine_front(grid: Grid, midline: float, depth: tuple[int, int]) -> volume.FloatArray:
+    """Return, per slice, the row of the vertebral bodies' front; a usual proportion where no bone is seen."""
+    half = SPINE_HALF_WIDTH_MM / grid.spacing[2]
+    low, high = max(0, round(midline - half)), round(midline + half) + 1
+    share = (grid.hu[:, :, low:high] > BONE_HU).mean(axis=2)
+    reach = max(1, round(12.0 / grid.spacing[0]))
+    share = ndimage.maximum_filter1d(share, 2 * reach + 1, axis=0)
+    length = depth[1] - depth[0]
+    first, usual = depth[0] + int(0.55 * length), depth[0] + 0.7 * length
+    solid = share[:, first : depth[1]] >= 0.5
+    front = np.where(solid.any(axis=1), first + solid.argmax(axis=1), usual)
+    smooth = ndimage.median_filter(front.astype(np.float32), 2 * reach + 1, mode="nearest")
+    return np.asarray(smooth, dtype=np.float32)
+
+
+def _area(mask: volume.BoolArray, cm2: float) -> volume.FloatArray:
+    area: volume.FloatArray = (mask.sum(axis=(1, 2)) * cm2).astype(np.float32)
+    return area
