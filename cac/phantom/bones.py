@@ -9,7 +9,7 @@ VERTEBRA_STEP = 24.0
 
 def paint(chest: thorax.Chest, target: canvas.Canvas) -> None:
     """Paint all bones: cortex first, marrow into it."""
-    hard, soft = 620.0 * chest.bone, 190.0 * chest.bone
+    hard, soft = 620.0 * chest.bone, 215.0 * chest.bone
     for shrunk, bone, gristle in ((0.0, hard, 105.0), (1.6, soft, 85.0)):
         target.paint(_ribs(chest, 5.2 - shrunk, costal=False), bone)
         target.paint(_ribs(chest, 5.6 - shrunk, costal=True), gristle)
@@ -99,8 +99,8 @@ def parting(chest: thorax.Chest) -> shapes.Shape:
     front = shapes.block((thorax.MIDLINE + 6, chest.front + 8, 0), (15, 14, 1e4), rounding=8)
     deep = shapes.block((thorax.MIDLINE + 4, 30, 60), (14, 34, 70), rounding=10)
     pads = [
-        shapes.ellipsoid((-48, -42, -48), (22, 24, 18)),
-        shapes.ellipsoid((58, -46, -50), (24, 20, 18)),
+        shapes.ellipsoid((-40, -40, -40), (26, 26, 20)),
+        shapes.ellipsoid((52, -44, -44), (26, 22, 20)),
     ]
     gullet = shapes.ellipsoid((-2, 52, 0), (12, 10, 1e5))
     return shapes.union([spine, shapes.grow(descending_aorta(), 2.5), gullet, front, deep, *pads], blend=8.0)

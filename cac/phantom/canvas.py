@@ -1,7 +1,6 @@
 """A grid of slices that shapes are painted on, every edge softened to the voxel it crosses."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -37,7 +36,7 @@ class Canvas:
         """Return the distance of neighbouring slices in mm."""
         return float(self.z[0] - self.z[1])
 
-    def region(self, low: Sequence[float], high: Sequence[float]) -> Region:
+    def region(self, low: shapes.Place, high: shapes.Place) -> Region:
         """Find the voxels whose centres lie between two corners (x, y, z)."""
         columns = np.searchsorted(self.x, [low[0], high[0]])
         rows = np.searchsorted(self.y, [low[1], high[1]])
@@ -54,11 +53,11 @@ class Canvas:
         """Blend a thin tube of changing radius into the slices, sampling each slice's depth `oversample` times."""
         margin = float(radii.max()) + self.pixel
         where = self.region(
-            points.min(axis=0) - (margin, margin, margin + self.thickness / 2),
-            points.max(axis=0) + (margin, margin, margin + self.thickness / 2),
+            points.min(axis=0) - np.array([margin, margin, margin + self.thickness / 2]),
+            points.max(axis=0) + np.array([margin, margin, margin + self.thickness / 2]),
         )
         z, y, x = (axis[part] for axis, part in zip((self.z, self.y, self.x), where, strict=True))
-        if not (z.size and y.size and x.size):
+        if not z.size or min(y.size, x.size) < 2:
             return
         cover = np.zeros((z.size, y.size, x.size), np.float32)
         inner = dataclasses.replace(self, hu=cover, z=z, y=y, x=x)
@@ -70,11 +69,11 @@ class Canvas:
     def _segment(self, ends: shapes.Array, radii: shapes.Points, oversample: int) -> None:
         """Raise the coverage held in `hu` by one piece of a tube."""
         margin = float(radii.max()) + self.pixel
-        depth = margin + self.thickness / 2
-        where = self.region(ends.min(axis=0) - (margin, margin, depth), ends.max(axis=0) + (margin, margin, depth))
+        edge = np.array([margin, margin, margin + self.thickness / 2])
+        where = self.region(ends.min(axis=0) - edge, ends.max(axis=0) + edge)
         z, y, x = (axis[part] for axis, part in zip((self.z, self.y, self.x), where, strict=True))
         steps = ((np.arange(oversample, dtype=np.float32) + 0.5) / oversample - 0.5) * np.float32(self.thickness)
-        position = (x, y[:, None], (z[:, None] + steps)[:, :, None, None])
+        position = (x, y[:, None], (z[:, None] + steps)[:, :, None, None].astype(np.float32))
         distance, part = shapes.segment_distance(position, ends[0], ends[1])
         radius = np.float32(radii[0]) + part * np.float32(radii[1] - radii[0])
         cover = np.clip(0.5 - (distance - radius) / np.float32(self.pixel), 0, 1).mean(axis=1)
@@ -91,7 +90,7 @@ class Canvas:
         self, shape: shapes.Shape, box: shapes.Box
     ) -> "list[tuple[tuple[int, slice, slice], volume.FloatArray]]":
         margin = max(self.thickness, 2 * COARSE_MM)
-        where = self.region([c - margin for c in box[0]], [c + margin for c in box[1]])
+        where = self.region(np.asarray(box[0]) - margin, np.asarray(box[1]) + margin)
         z, y, x = (axis[part] for axis, part in zip((self.z, self.y, self.x), where, strict=True))
         if not (z.size and y.size and x.size):
             return []

@@ -28,7 +28,7 @@ class Heart:
     scale: float
     rotation: shapes.Points
 
-    def place(self, points: Sequence[Sequence[float]]) -> shapes.Points:
+    def place(self, points: shapes.Line | Sequence[shapes.Points]) -> shapes.Points:
         """Carry points of the standard heart to this one."""
         return np.asarray(points, float) @ self.rotation.T * self.scale
 
@@ -36,9 +36,9 @@ class Heart:
 APEX = (0.72, -0.48, -0.50)
 CHAMBERS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]] = {
     "lv": ((22, -4, -12), (47, 31, 29), APEX),
-    "rv": ((6, -30, -14), (46, 21, 31), (0.78, -0.22, -0.58)),
+    "rv": ((4, -29, -15), (46, 22, 33), (0.78, -0.22, -0.58)),
     "rvot": ((14, -34, 16), (24, 16, 17), (0.05, 0.1, 0.99)),
-    "ra": ((-36, -2, -6), (34, 25, 27), (0.1, 0.1, 0.99)),
+    "ra": ((-36, -2, -4), (30, 25, 27), (0.1, 0.1, 0.99)),
     "la": ((0, 29, 13), (35, 18, 23), (0.99, 0.05, 0.1)),
     "laa": ((37, 6, 20), (16, 10, 10), (0.5, -0.8, 0.3)),
 }
@@ -58,7 +58,7 @@ VESSELS: Mapping[str, tuple[Sequence[tuple[float, float, float]], float]] = {
 
 def build(rng: np.random.Generator) -> Heart:
     """Draw one heart: size, turn, tilt, thickness of its fat."""
-    scale = float(rng.uniform(0.88, 1.08))
+    scale = float(rng.uniform(0.92, 1.12))
     rotation = _turn(np.deg2rad(rng.normal(0, 6)), np.deg2rad(rng.normal(0, 5)))
     parts = {}
     inner = []
@@ -76,7 +76,8 @@ def build(rng: np.random.Generator) -> Heart:
     root = shapes.tube(vessels["aorta"][0][:3], vessels["aorta"][1] * 1.08)
     trunk = shapes.tube(vessels["pulmonary"][0][:2], vessels["pulmonary"][1])
     tissue = shapes.union([*parts.values(), root, trunk], blend=2.5)
-    sac = shapes.grow(shapes.union([*parts.values(), root, trunk], blend=13.0), float(rng.uniform(2.0, 5.0)))
+    belly = shapes.ellipsoid(scale * rotation @ np.array([-2, -12, -30]), scale * np.array([38, 32, 16]))
+    sac = shapes.grow(shapes.union([*parts.values(), root, trunk, belly], blend=9.0), float(rng.uniform(1.5, 4.5)))
     return Heart(
         chambers=parts, cavities=inner, tissue=tissue, sac=sac, vessels=vessels, scale=scale, rotation=rotation
     )
@@ -89,10 +90,10 @@ def paint(heart: Heart, target: canvas.Canvas, blood: float) -> None:
     target.paint(heart.tissue, MUSCLE_HU, HEART_BOX)
     target.paint(shapes.union(heart.cavities), blood, HEART_BOX)
     for points, radius in heart.vessels.values():
-        box = (tuple(points.min(axis=0) - radius - 2), tuple(points.max(axis=0) + radius + 2))
+        box = (points.min(axis=0) - radius - 2, points.max(axis=0) + radius + 2)
         target.paint(shapes.tube(points, radius + 1.0), MUSCLE_HU, box)
     for points, radius in heart.vessels.values():
-        box = (tuple(points.min(axis=0) - radius), tuple(points.max(axis=0) + radius))
+        box = (points.min(axis=0) - radius, points.max(axis=0) + radius)
         target.paint(shapes.tube(points, radius), blood, box)
 
 

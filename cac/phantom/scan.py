@@ -40,10 +40,10 @@ class Phantom:
     """
 
     volume: volume.Volume
-    truth: volume.BoolArray
+    truth: shapes.Mask
     agatston: float
     mimics: tuple[str, ...]
-    heart: volume.BoolArray
+    heart: shapes.Mask
 
 
 def make(
@@ -90,7 +90,7 @@ def _blank(style: Style, increment: float, scale: float, rng: np.random.Generato
     centre = centre + rng.uniform(-8, 8, 2)
     above = style.above if style.above is not None else float(rng.uniform(62, 78)) * scale
     below = style.below if style.below is not None else float(rng.uniform(60, 74)) * scale
-    slices = int(round((above + below) / increment)) + 1
+    slices = round((above + below) / increment) + 1
     steps = (np.arange(style.matrix) - (style.matrix - 1) / 2) * pixel
     thickness = style.thickness if style.thickness is not None else (3.0 if increment >= 1.5 else increment)
     return canvas.Canvas(
@@ -123,9 +123,9 @@ def _texture(ground: canvas.Canvas, rng: np.random.Generator) -> None:
     field = rng.standard_normal((deep, high // coarse + 2, wide // coarse + 2), dtype=np.float32)
     field = ndimage.gaussian_filter(field, (4.0 / ground.increment, 0.7, 0.7))
     field *= np.float32(6.0) / field.std()
-    for tissue, rough in zip(ground.hu, field, strict=True):
-        fine = ndimage.zoom(rough, coarse, order=1, grid_mode=False, mode="nearest")[:high, :wide]
-        tissue += np.where(tissue > -200, fine, 0)
+    for k in range(deep):
+        fine = ndimage.zoom(field[k], coarse, order=1, mode="nearest")[:high, :wide]
+        ground.hu[k] += np.where(ground.hu[k] > -200, fine, 0)
 
 
 def _expose(ground: canvas.Canvas, style: Style, rng: np.random.Generator) -> plaques.Scan:
@@ -133,7 +133,7 @@ def _expose(ground: canvas.Canvas, style: Style, rng: np.random.Generator) -> pl
     spread = style.spread if style.spread is not None else float(rng.uniform(0.6, 1.0))
     noise = style.noise if style.noise is not None else float(rng.uniform(12, 28))
     sigma = spread / 2.3548 / ground.pixel
-    deep = max(int(round(ground.thickness / ground.increment)), 1)
+    deep = max(round(ground.thickness / ground.increment), 1)
     count, high, wide = ground.hu.shape
     grains = rng.standard_normal((count + deep - 1, high, wide), dtype=np.float32)
     grains = sum((grains[i : i + count] for i in range(1, deep)), start=grains[:count])

@@ -3,6 +3,7 @@
 Positions are (x, y, z) in mm about the heart's centre: x to the patient's left, y to the back, z to the head.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -12,15 +13,18 @@ from numpy.typing import NDArray
 from cac import volume
 
 Array: TypeAlias = volume.FloatArray
+Mask: TypeAlias = volume.BoolArray
 Points: TypeAlias = NDArray[np.float64]
 Shape: TypeAlias = Callable[[Array, Array, Array], Array]
-Box: TypeAlias = tuple[Sequence[float], Sequence[float]]
+Place: TypeAlias = Sequence[float] | Points
+Line: TypeAlias = Sequence[tuple[float, float, float]] | Points
+Box: TypeAlias = tuple[Place, Place]
 """Lower and upper corner (x, y, z) in mm: outside it a shape need not be looked at."""
 
 EVERYWHERE: Box = ((-1e4, -1e4, -1e4), (1e4, 1e4, 1e4))
 
 
-def frame(axis: Sequence[float], hint: Sequence[float] = (0.0, 0.0, 1.0)) -> Points:
+def frame(axis: Place, hint: Place = (0.0, 0.0, 1.0)) -> Points:
     """Build a rotation whose rows are `axis`, the part of `hint` square to it, and their cross product."""
     first = np.asarray(axis, float) / np.linalg.norm(axis)
     second = np.asarray(hint, float) - np.dot(hint, first) * first
@@ -28,7 +32,7 @@ def frame(axis: Sequence[float], hint: Sequence[float] = (0.0, 0.0, 1.0)) -> Poi
     return np.stack([first, second, np.cross(first, second)])
 
 
-def ellipsoid(centre: Sequence[float], radii: Sequence[float], rotation: Points | None = None) -> Shape:
+def ellipsoid(centre: Place, radii: Place, rotation: Points | None = None) -> Shape:
     """Build an ellipsoid; `rotation` has its axes as rows."""
     axes = np.eye(3) if rotation is None else rotation
     scaled = (axes / np.asarray(radii, float)[:, None]).astype(np.float32)
@@ -44,13 +48,13 @@ def ellipsoid(centre: Sequence[float], radii: Sequence[float], rotation: Points 
     return inside
 
 
-def tube(points: Sequence[Sequence[float]], radius: float) -> Shape:
+def tube(points: Line, radius: float) -> Shape:
     """Build a tube of one radius along a polyline."""
     line = np.asarray(points, np.float32)
 
     def inside(x: Array, y: Array, z: Array) -> Array:
         best: Array | None = None
-        for start, end in zip(line[:-1], line[1:], strict=True):
+        for start, end in itertools.pairwise(line):
             distance = segment_distance((x, y, z), start, end)[0]
             best = distance if best is None else np.minimum(best, distance)
         if best is None:
@@ -69,7 +73,7 @@ def segment_distance(position: tuple[Array, Array, Array], start: Array, end: Ar
     return np.sqrt(square).astype(np.float32), part.astype(np.float32)
 
 
-def block(centre: Sequence[float], half: Sequence[float], rounding: float = 2.0) -> Shape:
+def block(centre: Place, half: Place, rounding: float = 2.0) -> Shape:
     """Build a box with rounded edges."""
 
     def inside(x: Array, y: Array, z: Array) -> Array:

@@ -12,7 +12,7 @@ VERTEBRA_Y = 76.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chest:
-    """Hold one chest's measures in mm: half width and depth of the cage, layers of fat and muscle, domes, phase."""
+    """Hold one chest's measures in mm: half width and depth of the cage, fat and muscle, heights of the domes."""
 
     wide: float
     deep: float
@@ -21,6 +21,7 @@ class Chest:
     muscle: float
     right_dome: float
     left_dome: float
+    tendon: float
     rib_phase: float
     rib_step: float
     bone: float
@@ -42,6 +43,7 @@ def build(rng: np.random.Generator, scale: float) -> Chest:
         muscle=float(rng.uniform(11, 20)),
         right_dome=float(rng.uniform(-26, -8)) * scale,
         left_dome=float(rng.uniform(-40, -24)) * scale,
+        tendon=float(rng.uniform(-40, -35)) * scale,
         rib_phase=float(rng.uniform(0, 1)),
         rib_step=float(rng.uniform(23, 29)),
         bone=float(rng.uniform(0.8, 1.2)),
@@ -71,7 +73,7 @@ def diaphragm(chest: Chest) -> shapes.Shape:
             top - 58 * (((x - cx) / np.float32(r)) ** 2 + ((y - cy) / np.float32(r * 1.15)) ** 2)
             for cx, cy, top, r in domes
         ]
-        heights.append(-44.0 - 30 * (((x - 8) / np.float32(70.0)) ** 2 + ((y + 10) / np.float32(55.0)) ** 2))
+        heights.append(chest.tendon - 24 * (((x - 12) / np.float32(78.0)) ** 2 + ((y + 10) / np.float32(64.0)) ** 2))
         return np.asarray(z - np.maximum(np.maximum(heights[0], heights[1]), heights[2]), np.float32)
 
     return inside
@@ -80,6 +82,9 @@ def diaphragm(chest: Chest) -> shapes.Shape:
 def paint_wall(chest: Chest, target: canvas.Canvas) -> None:
     """Paint skin, fat and muscle, and leave the cage full of lung."""
     skin = _oval(chest, chest.wide + chest.muscle + chest.fat, chest.deep + chest.muscle * 0.6 + chest.fat + 4)
+    couch = shapes.ellipsoid((MIDLINE, chest.middle + chest.deep + chest.muscle + chest.fat - 60, 0), (330, 80, 1e5))
+    behind = shapes.block((MIDLINE, 400, 0), (200, 400 - chest.middle - 50, 1e4))
+    target.paint(shapes.common([couch, shapes.outside(shapes.grow(couch, -6.0)), behind]), 150.0)
     target.paint(skin, 10.0)
     target.paint(shapes.grow(skin, -2.0), heart.FAT_HU)
     flesh = _oval(chest, chest.wide + chest.muscle, chest.deep + chest.muscle * 0.6)
@@ -88,7 +93,7 @@ def paint_wall(chest: Chest, target: canvas.Canvas) -> None:
     )
     target.paint(shapes.common([shapes.union([flesh, back], blend=10), shapes.grow(skin, -4)]), heart.MUSCLE_HU)
     seam = _oval(chest, chest.wide + chest.muscle * 0.62, chest.deep + chest.muscle * 0.4)
-    split = shapes.common([seam, shapes.outside(shapes.grow(seam, -1.6)), shapes.outside(back)])
+    split = shapes.common([seam, shapes.outside(shapes.grow(seam, -3.2)), shapes.outside(back)])
     target.paint(split, -60.0)
     target.paint(cage(chest, 1.0), -20.0)
 
@@ -97,9 +102,9 @@ def paint_lungs(chest: Chest, target: canvas.Canvas, parting: shapes.Shape, rng:
     """Fill the cage: lungs with their vessels first, then what parts them and the abdomen over them."""
     target.paint(cage(chest), float(rng.uniform(-875, -815)))
     for side in (-1, 1):
-        hilum = np.array([MIDLINE + 8 + side * 44.0, 26.0, 40.0])
-        for _ in range(45):
-            _branch(chest, target, hilum, side, rng)
+        hilum = np.array([MIDLINE + 8 + side * 44.0, 28.0, 34.0])
+        for _ in range(60):
+            _branch(chest, target, hilum + rng.normal(0, (3, 5, 13)), side, rng)
     target.paint(shapes.common([cage(chest), parting]), -95.0)
     abdomen = diaphragm(chest)
     inner = cage(chest)
@@ -123,7 +128,7 @@ def _branch(chest: Chest, target: canvas.Canvas, hilum: shapes.Points, side: int
     angle, height = rng.uniform(-np.pi * 0.75, np.pi * 0.75), rng.uniform(-75, 60)
     reach = np.array([side * np.cos(angle) * chest.wide * 0.6, np.sin(angle) * chest.deep * 0.85, 0])
     end = np.array([MIDLINE + side * chest.wide * 0.38, chest.middle, height]) + reach * rng.uniform(0.4, 1.0)
-    bend = (hilum + end) / 2 + rng.normal(0, 9, 3)
+    bend = (hilum + end) / 2 + rng.normal(0, 13, 3)
     t = np.linspace(0, 1, 7)[:, None]
     path = (1 - t) ** 2 * hilum + 2 * t * (1 - t) * bend + t**2 * end
     path[:, 0] = MIDLINE + side * np.maximum((path[:, 0] - MIDLINE) * side, 25)
