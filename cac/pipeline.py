@@ -118,15 +118,15 @@ def _finding(
     """Put the finding together; only ABSENT and PRESENT carry scores, for 0 beside a doubt would read as a result."""
     (outcome, why), (profile, seconds) = decided, context
     listed = lesions.measure(working.scan, fused.lesions)
-    score = sum(lesion.agatston for lesion in listed)
+    score = sum((lesion.agatston for lesion in listed), 0.0)
     scored = outcome in (finding.Outcome.ABSENT, finding.Outcome.PRESENT)
     return finding.CalciumFinding(
         outcome=outcome,
         reasons=why,
         profile=profile,
         agatston=score if scored else None,
-        volume_mm3=sum(lesion.volume_mm3 for lesion in listed) if scored else None,
-        mass_mg=sum(lesion.mass_mg for lesion in listed) if scored else None,
+        volume_mm3=sum((lesion.volume_mm3 for lesion in listed), 0.0) if scored else None,
+        mass_mg=sum((lesion.mass_mg for lesion in listed), 0.0) if scored else None,
         category=agatston.category(score) if scored else None,
         cac_drs=agatston.cac_drs(score) if scored else None,
         lesions=listed,

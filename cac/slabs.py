@@ -28,7 +28,7 @@ _TISSUE_HU = (-50.0, 150.0)
 _BLOOD_HU = 45.0
 _MIN_SAMPLES = 100
 _DOUBT_SD = 4.0
-_FALSE_SPOTS_A_SCAN = 0.05
+_FALSE_SPOTS_A_SCAN = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,7 +85,7 @@ def erased(thin: volume.Volume, slabs: Slabs, envelope: volume.BoolArray) -> com
     `envelope` and the answer lie on the slabs' grid. The contrast is averaged over a spot (1.2 mm each way) and
     compared with the robust SD (1.4826 MAD) of such averages in the soft tissue around, so that the noise's own
     correlation is in the measure. Noise cannot explain a spot above 4 SD, nor below what the largest of all the
-    spots looked at reaches by chance in one scan of twenty: 4 SD alone finds a hundred in any clean scan.
+    spots looked at reaches by chance in one scan of a hundred: 4 SD alone finds a hundred in any clean scan.
     """
     if not slabs.averaged or not envelope.any():
         return components.find(np.zeros(slabs.scan.hu.shape, dtype=bool))

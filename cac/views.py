@@ -47,7 +47,7 @@ class Axis:
         Raises ValueError for a voxel centred outside the grid: no net has seen it.
         """
         position = self.to_grid(index)
-        if index.size and not (-0.5 <= position.min() and position.max() <= self.count - 0.5):
+        if index.size and not (position.min() >= -0.5 and position.max() <= self.count - 0.5):
             msg = "a voxel lies outside the crop"
             raise ValueError(msg)
         nearest = np.floor(position + 0.5)

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+
+from cac import candidates, components, finding, fusion, reasons, volume
+
+LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
+SHAPE = (6, 12, 12)
+Status, Code = finding.CandidateStatus, reasons.ReasonCode
+CUBE = (slice(1, 3), slice(2, 4), slice(2, 4))
+FLAT = (slice(4, 5), slice(8, 10), slice(8, 10))
+
+
+def scan_of(*places: tuple[slice, ...], overlap: bool = True, pixel: float = 0.5, hu: float = 300) -> volume.Volume:
+    values = np.zeros(SHAPE, dtype=np.float32)
+    for place in places:
+        values[place] = hu
+    return volume.Volume(hu=values, spacing=(1.5 if overlap else 3.0, pixel, pixel), thickness=3.0)
+
+
+def judge(
+    scan: volume.Volume,
+    axial: float | np.ndarray,
+    sagittal: float | np.ndarray,
+    coronal: float | np.ndarray,
+    profile: finding.Profile = finding.Profile.DEFAULT,
+) -> fusion.Fusion:
+    """Fuse answers given as one number or as a map of the scan's shape."""
+    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    maps = zip(finding.Plane, (axial, sagittal, coronal), strict=True)
+    answers = {p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in maps}
+    return fusion.fuse(scan, found, answers, LEVELS, profile)
+
+
+def test_a_candidate_that_all_planes_accept_is_a_lesion() -> None:
+    scan = scan_of(CUBE)
+    fused = judge(scan, 0.5, 0.5, 0.5)
+    assert fused.status == (Status.ACCEPTED,)
+    np.testing.assert_array_equal(fused.lesions.mask(), scan.hu >= 130)
+    assert not fused.doubt_mask.any()
+
+
+@pytest.mark.parametrize(
+    ("axial", "sagittal", "coronal", "status"),
+    [
+        (0.2, 0.2, 0.0, Status.DOUBT),
+        (0.2, 0.0, 0.2, Status.DOUBT),
+        (0.0, 0.0, 0.8, Status.DOUBT),
+        (0.49, 0.99, 0.99, Status.DOUBT),
+        (0.79, 0.19, 0.19, Status.REJECTED),
+        (0.0, 0.0, 0.0, Status.REJECTED),
+    ],
+)
+def test_disagreement_decides_between_doubt_and_rejection(
+    axial: float, sagittal: float, coronal: float, status: Status
+) -> None:
+    fused = judge(scan_of(CUBE), axial, sagittal, coronal)
+    assert fused.status == (status,)
+    assert fused.doubt == (Code.CANDIDATE_IN_DOUBT if status is Status.DOUBT else None,)
+    assert fused.doubt_mask.any() == (status is Status.DOUBT)
+    assert fused.lesions.count == 0
+
+
+def test_planes_that_accept_different_voxels_accept_nothing() -> None:
+    left = np.zeros(SHAPE, dtype=np.float32)
+    left[:, :, 2] = 0.9
+    right = np.zeros(SHAPE, dtype=np.float32)
+    right[:, :, 3] = 0.9
+    assert judge(scan_of(CUBE), left, right, right).status == (Status.DOUBT,)
+
+
+def test_only_what_all_planes_accept_is_in_the_mask() -> None:
+    part = np.zeros(SHAPE, dtype=np.float32)
+    part[1:3, 2:4, 2:4] = 0.9
+    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    fused = judge(scan, part, 0.9, 0.9)
+    assert fused.status == (Status.ACCEPTED,)
+    assert fused.lesions.sizes.tolist() == [8]
+
+
+def test_a_lone_2d_object_is_dropped_where_slices_overlap() -> None:
+    fused = judge(scan_of(FLAT), 0.9, 0.9, 0.9)
+    assert fused.status == (Status.REJECTED,)
+    assert fused.lesions.count == 0
+    assert not fused.doubt_mask.any()
+
+
+def test_a_lone_2d_object_is_a_doubt_where_slices_do_not_overlap() -> None:
+    fused = judge(scan_of(FLAT, overlap=False), 0.9, 0.9, 0.9)
+    assert fused.status == (Status.DOUBT,)
+    assert fused.doubt == (Code.THIN_LESION,)
+    assert [reason.code for reason in fused.doubts] == [Code.THIN_LESION]
+    assert fused.doubt_mask.sum() == 4
+
+
+def test_the_paper_drops_2d_objects_on_any_stack() -> None:
+    assert judge(scan_of(FLAT, overlap=False), 0.9, 0.9, 0.9, finding.Profile.PAPER).status == (Status.REJECTED,)
+
+
+def test_a_2d_object_beside_a_lesion_stays_out_of_the_mask_and_in_doubt() -> None:
+    fused = judge(scan_of(CUBE, FLAT, overlap=False), 0.9, 0.9, 0.9)
+    assert fused.status == (Status.ACCEPTED, Status.DOUBT)
+    assert fused.lesions.count == 1
+    assert fused.doubt_mask[FLAT].all()
+
+
+def test_a_thick_candidate_of_which_one_slice_is_agreed_on_is_a_doubt() -> None:
+    one = np.zeros(SHAPE, dtype=np.float32)
+    one[1] = 0.9
+    fused = judge(scan_of(CUBE), one, 0.9, 0.9)
+    assert fused.doubt == (Code.CANDIDATE_IN_DOUBT,)
+
+
+def test_one_coarse_pixel_is_not_dropped_as_a_2d_object() -> None:
+    column = (slice(1, 3), slice(2, 4), slice(2, 3))
+    assert judge(scan_of(column, pixel=0.5), 0.9, 0.9, 0.9).status == (Status.REJECTED,)
+    assert judge(scan_of(column, pixel=0.8), 0.9, 0.9, 0.9).status == (Status.DOUBT,)
+
+
+def test_a_candidate_the_slabs_erased_is_in_doubt_whatever_the_nets_say() -> None:
+    scan = scan_of(CUBE, hu=120)
+    found = components.find(scan.hu > 100)
+    for value in (0.0, 0.9):
+        answers = {plane: np.full(found.voxels.size, value, dtype=np.float32) for plane in finding.Plane}
+        fused = fusion.fuse(scan, found, answers, LEVELS, finding.Profile.DEFAULT)
+        assert fused.doubt == (Code.ERASED_BY_SLABS,)
+        assert fused.lesions.count == 0
