@@ -16,10 +16,12 @@ PAPER_BOX_PX = 320
 ENVELOPE_MM = 14.0
 TOP_SHARE = 0.55
 DOME_SHARE = 0.8
-BELOW_DOME_MM = 45.0
+BELOW_DOME_MM = 40.0
 SEEN_BELOW_DOME_MM = 30.0
 LUNG_END_SHARE = 0.12
-FOOTPRINT_MM = 50.0
+FOOTPRINT_MM = 40.0
+LIVER_ABOVE_DOME_MM = 18.0
+SPINE_GAP_MM = 5.0
 SMALLEST_CM2 = 25.0
 OFF_CENTRE_MM = 40.0
 LEAVES_IMAGE_MM = 10.0
@@ -83,7 +85,7 @@ def locate(native: volume.Volume, *, profile: finding.Profile = finding.Profile.
     if centres.size == 0:
         return None
     centre = _median_centre(centres)
-    envelope = _grow(core, chest.grid.spacing, ENVELOPE_MM) & ~_deep_lung(chest, core)
+    envelope = _envelope(chest, core)
     box = _box(native, chest.grid, envelope, centre, profile)
     return Heart(
         box=box,
@@ -121,7 +123,7 @@ def _range(chest: thorax.Thorax) -> _Range | None:
 def _core(chest: thorax.Thorax, ends: _Range) -> volume.BoolArray:
     """Mark the heart: tissue within the lungs' hull, in front of the spine, the central object only.
 
-    Below the dome the liver has taken the right lung's place, so the heart's footprint from above bounds it there.
+    From the liver's top downwards the heart's footprint from above bounds it: there the hull holds the liver too.
     """
     spacing = chest.grid.spacing
     core = np.zeros_like(chest.lungs)
@@ -129,17 +131,16 @@ def _core(chest: thorax.Thorax, ends: _Range) -> volume.BoolArray:
     rows = np.arange(core.shape[1])[:, None]
     opening = _disk(8.0, spacing)
     reach = max(1, round(FOOTPRINT_MM / spacing[0]))
+    liver = max(ends.start + 1, ends.dome - round(LIVER_ABOVE_DOME_MM / spacing[0]))
     footprint = np.zeros(core.shape[1:], dtype=np.bool_)
     for z in range(ends.start, ends.stop):
-        room = _hull(chest.lungs[z]) if z <= ends.dome else footprint
-        allowed = tissue[z] & room & (rows < chest.spine_front[z] + 2)
+        if z == liver:
+            above = core[max(ends.start, z - reach) : z].any(axis=0)
+            footprint = ndimage.binary_dilation(above, _disk(8.0, spacing))
+        room = _hull(chest.lungs[z]) if z < liver else footprint
+        allowed = tissue[z] & room & (rows < chest.spine_front[z] - SPINE_GAP_MM / spacing[1])
         core[z] = _central(ndimage.binary_opening(allowed, opening), chest)
-        if z == ends.dome:
-            above = core[max(ends.start, z - reach) : z + 1].any(axis=0)
-            footprint = ndimage.binary_dilation(above, _disk(6.0, spacing))
-    filled = ndimage.binary_closing(np.pad(core, 3), _ball(8.0, spacing))[3:-3, 3:-3, 3:-3]
-    grown: volume.BoolArray = (filled | core) & ~chest.lungs
-    return grown
+    return core
 
 
 def _hull(lungs: volume.BoolArray) -> volume.BoolArray:
@@ -179,16 +180,18 @@ def _median_centre(centres: volume.FloatArray) -> tuple[float, float]:
     return float(np.median(centres[:, 1])), float(np.median(centres[:, 2]))
 
 
-def _grow(core: volume.BoolArray, spacing: tuple[float, float, float], mm: float) -> volume.BoolArray:
-    """Dilate by a ball of this radius."""
-    distance = ndimage.distance_transform_edt(~core, sampling=spacing)
-    grown: volume.BoolArray = distance <= mm
-    return grown
-
-
-def _deep_lung(chest: thorax.Thorax, core: volume.BoolArray) -> volume.BoolArray:
-    """Mark room air and reconstruction padding, which hold no artery."""
-    return chest.outside
+def _envelope(chest: thorax.Thorax, core: volume.BoolArray) -> volume.BoolArray:
+    """Close gaps between slices and vessels, and dilate by the margin in all directions; no room outside the image."""
+    spacing = chest.grid.spacing
+    reach = [math.ceil(ENVELOPE_MM / step) + 1 for step in spacing]
+    where = [np.flatnonzero(core.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    around = tuple(slice(max(0, w[0] - n), w[-1] + n + 1) for w, n in zip(where, reach, strict=True))
+    near = core[around]
+    bridged = ndimage.binary_closing(near, np.ones((3, 3, 3))) | near
+    distance = ndimage.distance_transform_edt(~bridged, sampling=spacing)
+    envelope = np.zeros_like(core)
+    envelope[around] = (distance <= ENVELOPE_MM) & ~chest.outside[around]
+    return envelope
 
 
 def _box(
@@ -238,9 +241,10 @@ def _doubts(
     if complete < 0.8 or (jumps.size and float(np.percentile(jumps.max(axis=1), 90)) > JUMP_MM):
         found.append(reasons.reason(codes.HEART_UNSTABLE))
     centre = _median_centre(centres)
-    middle = (chest.depth[0] + chest.depth[1]) / 2
-    offset = math.hypot((centre[0] - middle) * spacing[1], (centre[1] - chest.midline) * spacing[2])
-    if offset > OFF_CENTRE_MM:
+    body = thorax.body_centre(chest, ends.start, ends.stop)
+    # A heart lies in front of the body's middle, by up to 55 mm in whole chests: only the side is telling.
+    offset = abs(centre[1] - body[1]) * spacing[2]
+    if offset > OFF_CENTRE_MM or abs(centre[0] - body[0]) * spacing[1] > 2 * OFF_CENTRE_MM:
         found.append(reasons.reason(codes.HEART_OFF_CENTRE, offset_mm=offset))
     if not ends.top_seen:
         found.append(reasons.reason(codes.HEART_CUT_ABOVE))

@@ -157,6 +157,18 @@ def _spine_front(grid: Grid, midline: float, depth: tuple[int, int]) -> volume.F
     return np.asarray(smooth, dtype=np.float32)
 
 
+def body_centre(chest: Thorax, start: int, stop: int) -> tuple[float, float]:
+    """Return (row, column) of the middle of the body's bounding box over these slices, as far as it was imaged."""
+    middle = (start + stop) // 2
+    body = (chest.grid.hu[middle] > TISSUE_HU) | chest.lungs[middle]
+    labels, count = ndimage.label(ndimage.binary_opening(body, np.ones((5, 5))))
+    if count == 0:
+        return (body.shape[0] - 1) / 2, (body.shape[1] - 1) / 2
+    largest = labels == int(np.bincount(labels.ravel())[1:].argmax()) + 1
+    rows, columns = np.flatnonzero(largest.any(axis=1)), np.flatnonzero(largest.any(axis=0))
+    return float(rows[0] + rows[-1]) / 2, float(columns[0] + columns[-1]) / 2
+
+
 def _area(mask: volume.BoolArray, cm2: float) -> volume.FloatArray:
     area: volume.FloatArray = (mask.sum(axis=(1, 2)) * cm2).astype(np.float32)
     return area
