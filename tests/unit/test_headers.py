@@ -39,6 +39,11 @@ def test_missing_values_are_none_not_guesses():
     assert seen.acquisition == ""
 
 
+def test_a_date_alone_does_not_name_an_acquisition():
+    assert _instance(AcquisitionDateTime="20000101", AcquisitionDate=None).acquisition == ""
+    assert _instance(AcquisitionDateTime="20000101").acquisition == "1|20260102101112.5"
+
+
 def _broken(value: bytes, tag: bytes, vr: bytes = b"DS") -> bytes:
     """Exchange one explicit element's value for another of the same length."""
     data = small_ct.to_bytes(small_ct.slice_of_ct(KVP="120.0 ", PatientName="Doe^Jane"))

@@ -19,6 +19,7 @@ ENHANCED_CT = (uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageSto
 _IMAGES = frozenset({CT, *ENHANCED_CT})
 _MAY_BE_LOSSY = frozenset({uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000})
 _NATIVE = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian})
+_DATE_AND_TIME = len("YYYYMMDDHHMM")
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 _KEYWORDS = """
@@ -141,10 +142,10 @@ class Header:
 
     def _acquisition(self) -> str:
         moment = self._text("AcquisitionDateTime")
-        if not moment and self._text("AcquisitionDate") and self._text("AcquisitionTime"):
+        if len(moment) < _DATE_AND_TIME:
             moment = self._text("AcquisitionDate") + self._text("AcquisitionTime")
-        # The number alone starts at 1 in every study: without a moment it says nothing.
-        return f"{self._text('AcquisitionNumber')}|{moment}" if moment else ""
+        # A number alone starts at 1 in every study, and a date alone is that of every scan of the day.
+        return f"{self._text('AcquisitionNumber')}|{moment}" if len(moment) >= _DATE_AND_TIME else ""
 
     def _value(self, keyword: str) -> object:
         with contextlib.suppress(Exception):

@@ -1,0 +1,110 @@
+"""The assembler: judges which series are complete, queues them, rings for them, and makes good what a crash left."""
+
+import dataclasses
+import datetime as dt
+import signal
+import threading
+import uuid
+from collections.abc import Callable
+
+from service import reconcile
+from triage import completeness, domain, errors, logs, queue, rules, settings, spool
+from triage.db import assembly, session
+
+_log = logs.get(__name__)
+_ROUND_SECONDS = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Hold the waiting times, in seconds, and how often a run may be tried."""
+
+    settle: float = 2.0
+    quiet: float = 20.0
+    ring_every: float = 10.0
+    max_attempts: int = 4
+
+
+class Assembler:
+    """Do one round of work at each `tick`; every round starts from the database, so a crash loses none."""
+
+    def __init__(
+        self, db: session.Database, files: spool.Spool, ring: queue.Doorbell, site: rules.Rules, timing: Timing
+    ) -> None:
+        self._db = db
+        self._spool = files
+        self._ring = ring
+        self._rules = site
+        self._timing = timing
+        self._boot = uuid.uuid4().hex
+        self._reconciled = False
+        self._disagreed = False
+
+    def tick(self, now: dt.datetime) -> None:
+        """Do what is due at `now`. A step that fails is logged and done again in the next round: never raises."""
+        steps: list[Callable[[dt.datetime], None]] = [self._agree, self._judge, self._expire, self._ring_due]
+        for step in steps:
+            try:
+                step(now)
+            except errors.TriageError as exc:
+                _log.warning(
+                    "A step of the assembler failed.", action="step_failed", step=step.__name__, cause=str(exc)
+                )
+            except Exception:
+                _log.exception("A step of the assembler crashed.", action="step_crashed", step=step.__name__)
+
+    def _agree(self, now: dt.datetime) -> None:
+        """Say whether spool and database agree: not before a start's reconciliation, nor while objects wait unnoted."""
+        if not self._disagreed:
+            assembly.agree(self._db, self._boot, False, now)
+            self._disagreed = True
+        if not self._reconciled:
+            reconcile.spool_into_database(self._db, self._spool, self._rules, domain.utc_now)
+            self._reconciled = True
+        waiting = reconcile.unnoted(self._db, self._spool, self._rules, now)
+        assembly.agree(self._db, self._boot, waiting == 0, now)
+
+    def _judge(self, now: dt.datetime) -> None:
+        for snapshot in assembly.arriving(self._db, now):
+            verdict = completeness.judge(snapshot, now, self._timing.settle, self._timing.quiet)
+            if verdict.decision is not completeness.Decision.COMPLETE:
+                continue
+            if assembly.complete(self._db, snapshot, verdict.reasons, self._rules, now):
+                _log.info(
+                    "A series is complete.",
+                    action="complete",
+                    series=snapshot.series_instance_uid,
+                    reasons=[reason.code.value for reason in verdict.reasons],
+                )
+
+    def _expire(self, now: dt.datetime) -> None:
+        for series in assembly.expire_leases(self._db, now, self._timing.max_attempts, self._rules):
+            _log.warning("A worker let its lease run out.", action="lease_expired", series=series)
+
+    def _ring_due(self, now: dt.datetime) -> None:
+        for series in assembly.due(self._db, now, self._timing.ring_every):
+            self._ring(series)
+            _log.debug("Rang for a series.", action="rang", series=series)
+
+
+def timing_of(config: settings.Settings) -> Timing:
+    """Take from the settings what the assembler needs."""
+    return Timing(settle=config.settle_seconds, quiet=config.quiet_seconds, max_attempts=config.max_attempts)
+
+
+def run(config: settings.Settings, stop: threading.Event | None = None) -> None:
+    """Assemble until SIGTERM or SIGINT, or until `stop` is set by a caller that minds the signals itself."""
+    db = session.Database(config.database)
+    app = queue.make_app(config.broker_url, config.home, task_seconds=config.task_seconds)
+    site = rules.from_settings(config)
+    assembler = Assembler(db, spool.Spool(config.spool), queue.doorbell(app), site, timing_of(config))
+    if stop is None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    try:
+        while not stop.is_set():
+            assembler.tick(domain.utc_now())
+            stop.wait(_ROUND_SECONDS)
+    finally:
+        db.dispose()

@@ -1,0 +1,187 @@
+"""The listener: C-ECHO and C-STORE. Objects go into the spool as received and are noted; nothing heavy happens here."""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import signal
+import socket
+import threading
+from collections.abc import Callable
+
+import pynetdicom
+from pynetdicom import _config, evt
+
+from service import associations, contexts, intake
+from triage import domain, errors, logs, rules, settings, spool
+from triage.db import session
+
+_config.LOG_HANDLER_LEVEL = "none"
+_log = logs.get(__name__)
+_PDU_BYTES = 1 << 17
+_BEAT_SECONDS = 3.0
+_FIRST_PDU_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listening:
+    """Hold where and to whom the receiver listens; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 11112
+    ae_title: str = "CACTRIAGE"
+    max_associations: int = 32
+    called_aet_check: bool = False
+    refuse_non_ct: bool = False
+    min_free_bytes: int = 1 << 30
+
+
+class Receiver:
+    """Serve C-ECHO and C-STORE from threads of this process, between `start` and `stop`."""
+
+    def __init__(
+        self,
+        db: session.Database,
+        files: spool.Spool,
+        site: rules.Rules,
+        listening: Listening,
+        clock: Callable[[], dt.datetime] = domain.utc_now,
+    ) -> None:
+        self._listening = listening
+        self._intake = intake.Intake(db, files, site, listening.min_free_bytes, clock)
+        self._associations = associations.Associations(db, associations.listener_name(), clock)
+        self._stopping = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="listener-heartbeat", daemon=True)
+        self._entity = pynetdicom.AE(ae_title=listening.ae_title)
+        self._server: pynetdicom.transport.ThreadedAssociationServer | None = None
+
+    @property
+    def port(self) -> int:
+        """Return the port in use; known after `start`."""
+        if self._server is None:
+            raise RuntimeError("the receiver has not been started")
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Listen; return once connections are taken. Raises OSError where the port is taken."""
+        listening = self._listening
+        self._entity.maximum_associations = listening.max_associations
+        self._entity.maximum_pdu_size = _PDU_BYTES
+        self._entity.require_called_aet = listening.called_aet_check
+        self._entity.acse_timeout = _FIRST_PDU_SECONDS
+        self._entity.supported_contexts = contexts.supported(refuse_non_ct=listening.refuse_non_ct)
+        server = self._entity.start_server(
+            (listening.host, listening.port),
+            block=False,
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, self._connected),
+                (evt.EVT_CONN_CLOSE, self._disconnected),
+                (evt.EVT_C_STORE, self._store),
+                (evt.EVT_RELEASED, self._released),
+                (evt.EVT_ABORTED, self._aborted),
+            ],
+        )
+        self._server = server
+        self._heart.start()
+        _log.info("Listening for DICOM.", action="listening", host=listening.host, port=self.port)
+
+    def stop(self) -> None:
+        """Take no more connections, break off those that are open, and say so in the database."""
+        self._stopping.set()
+        self._entity.shutdown()
+        if self._heart.is_alive():
+            self._heart.join(timeout=2 * _BEAT_SECONDS)
+        self._associations.end_all()
+        _log.info("The listener has stopped.", action="stopped")
+
+    def _store(self, event: evt.Event) -> int:
+        """Answer one C-STORE; whatever happens ends as a status, never as a dead thread."""
+        status, cause = intake.Status.UNEXPECTED, ""
+        uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
+        try:
+            status = self._intake.take(_received(event), lambda: self._row_of(event))
+        except (errors.StorageError, errors.StorageFull) as exc:
+            status, cause = intake.Status.OUT_OF_RESOURCES, str(exc)
+        except errors.InvalidUid as exc:
+            status, cause, uid = intake.Status.BAD_UID, str(exc), ""
+        except errors.UnreadableImage as exc:
+            status, cause = intake.Status.CANNOT_UNDERSTAND, str(exc)
+        except Exception as exc:
+            cause = type(exc).__name__
+            _log.exception("An object could not be taken in.", action="store_crashed")
+        if status is not intake.Status.SUCCESS:
+            _log.warning("An object was refused.", action="refused", status=f"{status:04X}", cause=cause, instance=uid)
+        return int(status)
+
+    def _row_of(self, event: evt.Event) -> int | None:
+        return self._associations.row_of(event.assoc, str(event.assoc.requestor.ae_title))
+
+    def _connected(self, event: evt.Event) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _disconnected(self, event: evt.Event) -> None:
+        # A probe that connects and leaves would hold its thread, and a place, until a time-out: wake it up.
+        if event.assoc.is_acceptor and event.assoc.requestor.primitive is None:
+            event.assoc.dul.to_user_queue.put(None)
+
+    def _released(self, event: evt.Event) -> None:
+        self._ended(event, aborted=False)
+
+    def _aborted(self, event: evt.Event) -> None:
+        self._ended(event, aborted=True)
+
+    def _ended(self, event: evt.Event, *, aborted: bool) -> None:
+        try:
+            self._associations.ended(event.assoc, aborted=aborted)
+        except Exception:
+            _log.exception("An association's end could not be noted.", action="end_crashed")
+
+    def _beat(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._associations.beat()
+            except Exception:
+                _log.exception("The listener's sign of life failed.", action="heartbeat_crashed")
+            self._stopping.wait(_BEAT_SECONDS)
+
+
+def _received(event: evt.Event) -> intake.Received:
+    request = event.request
+    if request.DataSet is None:
+        raise errors.UnreadableImage("no data set came with the command")
+    body = event.encoded_dataset(include_meta=False)
+    whole = event.encoded_dataset()
+    return intake.Received(
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        content=spool.Content(head=whole[: len(whole) - len(body)], body=body),
+    )
+
+
+def listening_of(config: settings.Settings) -> Listening:
+    """Take from the settings what the receiver needs."""
+    return Listening(
+        host=config.dicom_host,
+        port=config.dicom_port,
+        ae_title=config.ae_title,
+        max_associations=config.max_associations,
+        called_aet_check=config.called_aet_check,
+        refuse_non_ct=config.refuse_non_ct,
+        min_free_bytes=config.min_free_bytes,
+    )
+
+
+def run(config: settings.Settings, stop: threading.Event | None = None) -> None:
+    """Listen until SIGTERM or SIGINT, or until `stop` is set by a caller that minds the signals itself."""
+    db = session.Database(config.database)
+    receiver = Receiver(db, spool.Spool(config.spool), rules.from_settings(config), listening_of(config))
+    if stop is None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    receiver.start()
+    try:
+        stop.wait()
+    finally:
+        receiver.stop()
+        db.dispose()

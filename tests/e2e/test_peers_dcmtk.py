@@ -1,0 +1,113 @@
+import pathlib
+import random
+import subprocess
+
+import listening
+import pydicom
+import pytest
+import small_ct
+from pydicom import uid
+
+from triage import spool
+
+TOOLS = {
+    uid.ExplicitVRLittleEndian: ["dcmconv", "+te"],
+    uid.ImplicitVRLittleEndian: ["dcmconv", "+ti"],
+    uid.DeflatedExplicitVRLittleEndian: ["dcmconv", "+td"],
+    uid.JPEGLosslessSV1: ["dcmcjpeg", "+e1", "+un"],
+    uid.JPEGLossless: ["dcmcjpeg", "+el", "+un"],
+    uid.JPEGLSLossless: ["dcmcjpls", "+el", "+un"],
+    uid.RLELossless: ["dcmcrle", "+un"],
+    uid.JPEG2000Lossless: [],
+}
+
+
+def tool(name: str) -> str:
+    path = pathlib.Path("/usr/bin") / name  # a venv with pynetdicom shadows DCMTK's names
+    if not path.exists():
+        pytest.skip(f"DCMTK's {name} is not installed")
+    return str(path)
+
+
+def encode(paths: list[pathlib.Path], folder: pathlib.Path, syntax: str) -> list[pathlib.Path]:
+    """Write copies of the files in another transfer syntax, with DCMTK, or OpenJPEG where DCMTK has no encoder."""
+    folder.mkdir()
+    for path in paths:
+        if TOOLS[syntax]:
+            subprocess.run([tool(TOOLS[syntax][0]), *TOOLS[syntax][1:], path, folder / path.name], check=True)
+        else:
+            image = pydicom.dcmread(path)
+            image.compress(syntax, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+            image.save_as(folder / path.name)
+    return sorted(folder.iterdir())
+
+
+def assert_received(node: listening.Node, sent: list[pathlib.Path]) -> None:
+    """Compare transfer syntaxes and pixel streams in the spool with those sent, and find each in the database."""
+    by_uid = {image.SOPInstanceUID: image for image in map(pydicom.dcmread, node.files())}
+    assert len(by_uid) == len(sent)
+    for image in map(pydicom.dcmread, sent):
+        kept = by_uid[image.SOPInstanceUID]
+        assert kept.file_meta.TransferSyntaxUID == image.file_meta.TransferSyntaxUID
+        assert kept.PixelData == image.PixelData
+        known = node.known(image.SOPInstanceUID)
+        assert known is not None
+        assert known.path == node.spool.find(known.path).path
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory) -> list[pathlib.Path]:
+    return small_ct.write(small_ct.series(8), tmp_path_factory.mktemp("slices"))
+
+
+@pytest.mark.parametrize("syntax", TOOLS, ids=lambda syntax: uid.UID(syntax).keyword)
+def test_dcmsend_delivers_each_transfer_syntax_byte_for_byte(tmp_path, slices, syntax):
+    dcmsend = tool("dcmsend")
+    sent = encode(slices, tmp_path / "sent", syntax)
+    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+        command = [dcmsend, "127.0.0.1", str(node.receiver.port), "-aec", "CACTRIAGE", *map(str, sent)]
+        subprocess.run(command, check=True, capture_output=True)
+        assert_received(node, sent)
+
+
+def test_four_associations_at_once_deliver_a_shuffled_series_whole(tmp_path):
+    dcmsend = tool("dcmsend")
+    sent = small_ct.write(small_ct.series(24), tmp_path / "sent")
+    shuffled = random.Random(1).sample(sent, len(sent))
+    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+        senders = [
+            subprocess.Popen([dcmsend, "127.0.0.1", str(node.receiver.port), *map(str, shuffled[part::4])])
+            for part in range(4)
+        ]
+        assert [sender.wait(60) for sender in senders] == [0] * 4
+        assert_received(node, sent)
+        (snapshot,) = node.arriving().values()
+    assert (snapshot.images, snapshot.open_associations, snapshot.aborted) == (24, 0, False)
+
+
+def test_storescu_gets_success_for_each_file(tmp_path, slices):
+    storescu = tool("storescu")
+    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+        command = [storescu, "-v", "127.0.0.1", str(node.receiver.port), *map(str, slices)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert (done.stdout + done.stderr).count("Received Store Response (Success)") == len(slices)
+        for path in slices:
+            kept = node.spool.absolute(node.known(pydicom.dcmread(path).SOPInstanceUID).path)
+            assert spool.Content.of_file(kept.read_bytes()).sha256 == spool.Content.of_file(path.read_bytes()).sha256
+
+
+def test_echoscu_is_answered(tmp_path):
+    echoscu = tool("echoscu")
+    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+        subprocess.run([echoscu, "127.0.0.1", str(node.receiver.port)], check=True)
+
+
+def test_a_stranger_calling_another_title_is_refused_when_the_site_asks_for_it(tmp_path):
+    echoscu = tool("echoscu")
+    with listening.node(tmp_path, listening.sqlite(tmp_path), called_aet_check=True) as node:
+        port = str(node.receiver.port)
+        assert (
+            subprocess.run([echoscu, "-aec", "OTHER", "127.0.0.1", port], check=False, capture_output=True).returncode
+            != 0
+        )
+        assert subprocess.run([echoscu, "-aec", "CACTRIAGE", "127.0.0.1", port], check=False).returncode == 0
