@@ -1,0 +1,29 @@
+"""What every command shares: where it prints, how it refuses, and the options that override settings."""
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    import rich.console
+
+
+def out() -> "rich.console.Console":
+    """Return the console for answers: standard output."""
+    import rich.console
+
+    return rich.console.Console(highlight=False)
+
+
+def notes() -> "rich.console.Console":
+    """Return the console for everything that is no answer: standard error."""
+    import rich.console
+
+    return rich.console.Console(stderr=True, highlight=False)
+
+
+def refuse(sentence: str, code: int = 1) -> NoReturn:
+    """Say in one line what is wrong and leave."""
+    sys.stderr.write(f"cac-triage: {sentence}\n")
+    raise typer.Exit(code)
