@@ -23,6 +23,16 @@ def notes() -> "rich.console.Console":
     return rich.console.Console(stderr=True, highlight=False)
 
 
+def answer(sentence: str) -> None:
+    """Print a line on standard output as it is."""
+    out().print(sentence, markup=False, soft_wrap=True)
+
+
+def say(sentence: str) -> None:
+    """Print a line on standard error as it is."""
+    notes().print(sentence, markup=False, soft_wrap=True)
+
+
 def refuse(sentence: str, code: int = 1) -> NoReturn:
     """Say in one line what is wrong and leave."""
     sys.stderr.write(f"cac-triage: {sentence}\n")

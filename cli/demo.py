@@ -48,18 +48,17 @@ def demo(
     from triage import logs
 
     logs.configure("WARNING")
-    say = console.notes()
     right = False
     with contextlib.suppress(node.Stopped), node.running(_config(home)) as running:
-        say.print(f"The node is up: DICOM {running.ae_title}@{running.dicom_host}:{running.dicom_port}", markup=False)
+        console.say(f"The node is up: DICOM {running.ae_title}@{running.dicom_host}:{running.dicom_port}")
         studies = [_send(case, running) for case in CASES]
         right = _judge(_follow(studies, running))
-        say.print(f"Worklist   {node.address(running)}/api/v1/worklist", markup=False)
+        console.say(f"Worklist   {node.address(running)}/api/v1/worklist")
         for case, study in zip(CASES, studies, strict=True):
-            say.print(f"Flag       {node.address(running)}/api/v1/studies/{study}/flag   ({case.name})", markup=False)
-        say.print(f"Interface  {node.address(running)}/docs", markup=False)
+            console.say(f"Flag       {node.address(running)}/api/v1/studies/{study}/flag   ({case.name})")
+        console.say(f"Interface  {node.address(running)}/docs")
         if not once:
-            say.print("The node runs until Ctrl-C.")
+            console.say("The node runs until Ctrl-C.")
             node.watch(running)
     if not right:
         raise typer.Exit(1)
@@ -97,12 +96,11 @@ def _send(case: Case, running: "node.Node") -> str:
     from triage import errors
     from triage.dicom import phantom_series, sending
 
-    say = console.notes()
     folder = running.home / "phantoms" / f"{case.seed}"
     made = scan.make(agatston=case.agatston, seed=case.seed)
     paths = phantom_series.write_series(made, folder, seed=case.seed)
     what = f"Agatston {made.agatston:.1f}" if made.agatston else f"mimics only: {', '.join(made.mimics) or 'none'}"
-    say.print(f"Phantom {case.name} ({what}): {len(paths)} slices, sent by C-STORE.", markup=False)
+    console.say(f"Phantom {case.name} ({what}): {len(paths)} slices, sent by C-STORE.")
     target = sending.Target(aet=running.ae_title, host=running.dicom_host, port=running.dicom_port)
     report = send.with_bar(paths, target, "DEMO")
     if report.failed:
@@ -143,12 +141,12 @@ def _final(study: dict[str, Any]) -> bool:
 
 def _judge(studies: list[dict[str, Any]]) -> bool:
     """Say honestly what became of the phantoms; tell whether it is what must become of them."""
-    say, right = console.out(), True
+    right = True
     for case, study in zip(CASES, studies, strict=True):
         flag = study["flag"]
         as_wanted = (flag["priority"], flag["outcome"]) == (case.priority, case.outcome)
         right = right and as_wanted
         verdict = "as it must be" if as_wanted else f"WRONG: {case.priority} / {case.outcome} was wanted"
         why = " ".join(reason["text"] for reason in flag["reasons"])
-        say.print(f"{case.name}: {flag['priority']} / {flag['outcome']} ({verdict}). {why}", markup=False)
+        console.answer(f"{case.name}: {flag['priority']} / {flag['outcome']} ({verdict}). {why}")
     return right

@@ -1,5 +1,6 @@
 """`cac-triage doctor`: what is right, and what to do about what is not."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,9 +24,9 @@ def doctor(
     from cli import checks
     from triage import errors, logs, settings
 
-    logs.configure("CRITICAL")
+    logs.configure("ERROR")
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what is wrong is said here
     config = settings.load()
-    shown = console.out()
     wrong = 0
     for name, check in _chosen(role).items():
         try:
@@ -33,7 +34,7 @@ def doctor(
         except (checks.Wrong, errors.TriageError) as failure:
             sentence, mark = str(failure), "WRONG"
             wrong += 1
-        shown.print(f"{mark}  {name:<10} {sentence}", markup=False, soft_wrap=True)
+        console.answer(f"{mark}  {name:<10} {sentence}")
     if wrong:
         raise typer.Exit(1)
 

@@ -54,12 +54,11 @@ def up(
         home=home, ae_title=aet, dicom_port=dicom_port, http_port=http_port, dicom_host=host, http_host=host
     )
     logs.configure(config.log_level, config.log_format)
-    say = console.notes()
     with contextlib.suppress(Stopped), running(config) as node:
-        say.print(f"DICOM    {node.ae_title}@{node.dicom_host}:{node.dicom_port}", markup=False)
-        say.print(f"REST     {address(node)}/api/v1/worklist   (interface: {address(node)}/docs)", markup=False)
-        say.print(f"home     {node.home}", markup=False)
-        say.print("Research software, not a medical device. Ctrl-C stops the node.")
+        console.say(f"DICOM    {node.ae_title}@{node.dicom_host}:{node.dicom_port}")
+        console.say(f"REST     {address(node)}/api/v1/worklist   (interface: {address(node)}/docs)")
+        console.say(f"home     {node.home}")
+        console.say("Research software, not a medical device. Ctrl-C stops the node.")
         watch(node)
 
 
@@ -134,10 +133,9 @@ def running(config: "settings.Settings") -> Iterator[Node]:
             "http_port": _port(config.http_host, config.http_port, "--http-port"),
         }
     )
-    say = console.notes()
     with _owned(config.home), _stop_by_signal():
         session.upgrade(config.database)
-        node = Node(config, supervisor.Supervisor(_environment(config), lambda text: say.print(text, markup=False)))
+        node = Node(config, supervisor.Supervisor(_environment(config), console.say))
         try:
             node.roles.start()
             _wait_until_ready(node)

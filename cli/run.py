@@ -27,7 +27,7 @@ class _Bench:
 
 
 def run(
-    paths: Annotated[list[pathlib.Path], typer.Argument(metavar="PATH...", help="DICOM files, or folders of them.")],
+    paths: Annotated[list[pathlib.Path], typer.Argument(metavar="PATH", help="DICOM files, or folders of them.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a series on standard output, and nothing else.")
     ] = False,
