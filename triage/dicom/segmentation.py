@@ -85,7 +85,21 @@ def build(sources: Sequence[pydicom.Dataset], mask: volume.BoolArray, identity: 
         anatomic_regions=[codes.HEART],
         primary_anatomic_structures=[codes.CORONARY_ARTERY],
     )
-    segmentation = highdicom.seg.Segmentation(
+    # Its warnings quote the patient's name.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        segmentation = _segmentation(sources, mask, description, identity)
+    _settle(segmentation, identity)
+    return segmentation
+
+
+def _segmentation(
+    sources: Sequence[pydicom.Dataset],
+    mask: volume.BoolArray,
+    description: highdicom.seg.SegmentDescription,
+    identity: Identity,
+) -> highdicom.seg.Segmentation:
+    return highdicom.seg.Segmentation(
         source_images=_clean(sources),
         pixel_array=mask.astype(np.uint8),
         segmentation_type="BINARY",
@@ -105,9 +119,17 @@ def build(sources: Sequence[pydicom.Dataset], mask: volume.BoolArray, identity: 
         content_date=identity.created.date(),
         content_time=identity.created.time(),
     )
+
+
+def _settle(segmentation: pydicom.Dataset, identity: Identity) -> None:
+    """Replace what highdicom takes from clock and chance: the same result is the same bytes."""
     segmentation.InstanceCreationDate = valuerep.DA(identity.created.date())
     segmentation.InstanceCreationTime = valuerep.TM(identity.created.time())
-    return segmentation
+    for equipment in segmentation.get("ContributingEquipmentSequence", []):
+        equipment.ContributionDateTime = valuerep.DT(identity.created)
+    organization = result_uid("dimensions", identity.series_uid, identity.sop_uid, identity.models_hash)
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organization
 
 
 def _algorithm(identity: Identity) -> highdicom.AlgorithmIdentificationSequence:

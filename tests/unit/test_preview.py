@@ -1,0 +1,74 @@
+"""The picture of a result is the same every time, names its outcome, and shows the mask."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cac import finding, volume
+from triage import preview
+
+SHAPE = (12, 80, 90)
+
+
+def _volume() -> volume.Volume:
+    hu = np.random.default_rng(5).normal(40, 20, SHAPE).astype(np.float32)
+    return volume.Volume(hu=hu, spacing=(3.0, 0.5, 0.5), thickness=3.0)
+
+
+def _finding(outcome: finding.Outcome, mask: np.ndarray | None, **more: object) -> finding.CalciumFinding:
+    return finding.CalciumFinding(
+        outcome=outcome,
+        reasons=(),
+        profile=finding.Profile.DEFAULT,
+        mask=mask,
+        doubt_mask=None if mask is None else np.zeros(SHAPE, bool),
+        **more,
+    )
+
+
+def _colours(png: bytes) -> set[tuple[int, ...]]:
+    picture = np.array(Image.open(io.BytesIO(png)))[preview.BANNER :]
+    return {tuple(int(v) for v in pixel) for pixel in np.unique(picture.reshape(-1, 3), axis=0)}
+
+
+def test_the_same_finding_gives_the_same_picture() -> None:
+    found = _finding(finding.Outcome.ABSENT, np.zeros(SHAPE, bool))
+    assert preview.render(found, _volume()) == preview.render(found, _volume())
+
+
+def test_accepted_calcium_is_outlined() -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[4:6, 30:33, 40:43] = True
+    assert preview.ACCEPTED_RGB in _colours(preview.render(_finding(finding.Outcome.PRESENT, mask), _volume()))
+
+
+def test_a_negative_shows_slices_without_an_outline() -> None:
+    png = preview.render(_finding(finding.Outcome.ABSENT, np.zeros(SHAPE, bool)), _volume())
+    assert preview.ACCEPTED_RGB not in _colours(png)
+    assert Image.open(io.BytesIO(png)).size == ((preview.TILES + 1) * preview.TILE, preview.TILE + preview.BANNER)
+
+
+def test_a_candidate_names_the_slice_that_is_shown() -> None:
+    each = finding.Candidate(
+        number=1,
+        centre=(0.0, 0.0, -9.0),
+        voxels=3,
+        max_hu=150.0,
+        probabilities=dict.fromkeys(finding.Plane, 0.3),
+        status=finding.CandidateStatus.REJECTED,
+    )
+    found = _finding(finding.Outcome.ABSENT, np.zeros(SHAPE, bool), candidates=(each,))
+    assert Image.open(io.BytesIO(preview.render(found, _volume()))).size[0] == 2 * preview.TILE
+
+
+@pytest.mark.parametrize("outcome", list(finding.Outcome))
+def test_every_outcome_has_a_picture(outcome: finding.Outcome) -> None:
+    assert preview.render(_finding(outcome, None), _volume()).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 700, 512), (2, 40, 300)])
+def test_images_of_any_shape_fit(shape: tuple[int, int, int]) -> None:
+    scan = volume.Volume(hu=np.zeros(shape, np.float32), spacing=(3.0, 0.9, 0.4), thickness=3.0)
+    assert preview.render(_finding(finding.Outcome.UNSUITABLE, None), scan)
