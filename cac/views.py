@@ -1,19 +1,14 @@
 """The nets' grid: crop and resample the heart, cut it into three views, carry the answers back."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cac import errors, finding, volume
-
-if TYPE_CHECKING:
-    from cac import components, heart
+from cac import components, errors, finding, heart, volume
 
 IntArray: TypeAlias = NDArray[np.int64]
 

@@ -1,19 +1,10 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
-from cac import components, errors, finding, views, volume
+from cac import components, errors, finding, heart, views, volume
 
 LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
 SPEC = finding.NetSpec(levels=LEVELS)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Box:
-    centre: tuple[float, float]
-    size_mm: tuple[float, float]
-    slices: tuple[int, int]
 
 
 def scan_with(hu: np.ndarray, pixel: float = 0.5) -> volume.Volume:
@@ -25,9 +16,9 @@ def ramp(slices: int = 4, size: int = 40) -> np.ndarray:
     return 100.0 * number + 2.0 * row + 0.25 * column
 
 
-def box(size: int = 40, slices: tuple[int, int] = (0, 4), mm: float = 16.0) -> Box:
+def box(size: int = 40, slices: tuple[int, int] = (0, 4), mm: float = 16.0) -> heart.Box:
     middle = (size - 1) / 2
-    return Box(centre=(middle, middle), size_mm=(mm, mm), slices=slices)
+    return heart.Box(centre=(middle, middle), size_mm=(mm, mm), slices=slices)
 
 
 def voxels_at(shape: tuple[int, ...], *where: tuple[int, int, int]) -> components.Components:
@@ -165,3 +156,22 @@ def test_a_voxel_outside_the_crop_is_refused() -> None:
     cropped = views.crop(scan_with(ramp()), box(), SPEC)
     with pytest.raises(ValueError, match="outside"):
         views.to_source(cropped, np.zeros(cropped.hu.shape, np.float32), voxels_at((4, 40, 40), (1, 1, 20)))
+
+
+@pytest.mark.parametrize("pixel", [0.35, 0.5, 0.8])
+def test_asking_only_for_images_with_voxels_answers_them_as_asking_for_all(pixel: float) -> None:
+    scan = scan_with(np.random.default_rng(5).normal(100, 60, (6, 40, 40)), pixel)
+    cropped = views.crop(scan, box(slices=(0, 6), mm=12.0), SPEC)
+    voxels = voxels_at((6, 40, 40), (1, 17, 22), (4, 20, 21), (4, 21, 21))
+
+    def predict(plane: finding.Plane, stack: np.ndarray) -> np.ndarray:
+        return np.clip(stack[:, 0] ** 2 + np.roll(stack[:, 0], 1, axis=2) / 4, 0, 1)
+
+    few = views.images_with(cropped, voxels)
+    slices, rows, columns = cropped.hu.shape
+    every = dict(zip(finding.Plane, map(np.arange, (slices, columns, rows)), strict=True))
+    sparse, dense = (views.probabilities(cropped, predict, needed, SPEC) for needed in (few, every))
+    for plane in finding.Plane:
+        assert few[plane].size < every[plane].size
+        some, full = (views.to_source(cropped, answers[plane], voxels) for answers in (sparse, dense))
+        np.testing.assert_array_equal(some, full)
