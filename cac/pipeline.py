@@ -42,7 +42,7 @@ def find_calcium(
     INDETERMINATE; whatever else `predict` raises is the caller's to handle.
     """
     seconds: dict[str, float] = {}
-    refused = (*suitability.check_geometry(native, limits), *_not_numbers(native))
+    refused = suitability.check_geometry(native, limits)
     if refused and not ignore_suitability:
         return _unsuitable(refused, profile, seconds)
     with _timed(seconds, "slabs"):
@@ -67,13 +67,6 @@ def find_calcium(
     with _timed(seconds, "scores"):
         decided = decision.decide(fused.lesions.count, (*located.doubts, *fused.doubts), study_only)
         return _finding(working, found, fused, decided, (profile, seconds))
-
-
-def _not_numbers(native: volume.Volume) -> tuple[reasons.Reason, ...]:
-    """Refuse values that are not numbers: they would compare as below 130 HU. One sum shows them all."""
-    if np.isfinite(np.sum(native.hu)):
-        return ()
-    return (reasons.reason(reasons.ReasonCode.RESCALE_IMPLAUSIBLE, what="some are not numbers"),)
 
 
 def _locate(

@@ -155,6 +155,27 @@ def test_a_cut_heart_is_never_absent(clean: scan.Phantom, located: heart.Heart) 
     assert found.outcome in (Outcome.INDETERMINATE, Outcome.UNSUITABLE)
 
 
+def test_thick_slices_are_unsuitable_before_any_net_runs(clean: scan.Phantom) -> None:
+    nets = fakes.Constant(1.0)
+    found = pipeline.find_calcium(dataclasses.replace(clean.volume, thickness=8.0), nets, fakes.SPEC)
+    assert (found.outcome, codes(found)) == (Outcome.UNSUITABLE, [Code.THICK_SLICES])
+    assert sum(nets.asked.values()) == 0
+
+
+def test_contrast_in_the_blood_is_unsuitable(clean: scan.Phantom, located: heart.Heart) -> None:
+    hu = np.where(located.core, clean.volume.hu + 250, clean.volume.hu)
+    found = pipeline.find_calcium(with_hu(clean.volume, hu), fakes.Constant(1.0), fakes.SPEC)
+    assert found.outcome is Outcome.UNSUITABLE
+    assert Code.CONTRAST_IMAGE in codes(found)
+
+
+def test_an_overridden_limit_stays_named_and_never_ends_absent(clean: scan.Phantom) -> None:
+    thick = dataclasses.replace(clean.volume, thickness=8.0)
+    found = pipeline.find_calcium(thick, fakes.Constant(0.0), fakes.SPEC, ignore_suitability=True)
+    assert found.outcome is Outcome.INDETERMINATE
+    assert codes(found) == [Code.THICK_SLICES, Code.SUITABILITY_IGNORED]
+
+
 def test_a_voxel_that_is_not_a_number_is_unsuitable(clean: scan.Phantom) -> None:
     hu = clean.volume.hu.copy()
     hu[3, 4, 5] = np.nan
