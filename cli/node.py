@@ -135,6 +135,7 @@ def running(config: "settings.Settings") -> Iterator[Node]:
     )
     with _owned(config.home), _stop_by_signal():
         session.upgrade(config.database)
+        _distrust(config.database)
         node = Node(config, supervisor.Supervisor(_environment(config), console.say))
         try:
             node.roles.start()
@@ -155,6 +156,18 @@ def address(node: Node) -> str:
     """Return the REST interface's address, as seen from this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(node.http_host, node.http_host)  # noqa: S104  compared only
     return f"http://{host}:{node.http_port}"
+
+
+def _distrust(url: str) -> None:
+    """Forget that an earlier start's spool and database agreed: nothing is low until this start's do."""
+    from triage import domain
+    from triage.db import assembly, session
+
+    db = session.Database(url)
+    try:
+        assembly.agree(db, "starting", False, domain.utc_now())
+    finally:
+        db.dispose()
 
 
 def _wait_until_ready(node: Node) -> None:
