@@ -151,7 +151,8 @@ def _hull(lungs: volume.BoolArray) -> volume.BoolArray:
         corners = points[ConvexHull(points).vertices]
     except (QhullError, ValueError, IndexError):
         return hull
-    hull[draw.polygon(corners[:, 0], corners[:, 1], lungs.shape)] = True
+    inside = draw.polygon(corners[:, 0], corners[:, 1], lungs.shape)  # type: ignore[no-untyped-call]
+    hull[inside] = True
     return hull
 
 
@@ -268,7 +269,8 @@ def _leaves(native: volume.Volume, box: Box) -> float:
 
 
 def _disk(mm: float, spacing: tuple[float, float, float]) -> volume.BoolArray:
-    return _ball(mm, (1e6, spacing[1], spacing[2]))[0]
+    disk: volume.BoolArray = _ball(mm, (1e6, spacing[1], spacing[2]))[0]
+    return disk
 
 
 def _ball(mm: float, spacing: tuple[float, float, float]) -> volume.BoolArray:

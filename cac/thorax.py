@@ -11,7 +11,8 @@ from scipy import ndimage
 from cac import volume
 
 COARSE_MM = 2.5
-PADDING_HU = -1150.0
+PADDING_HU = -1022.0
+"""Room air averages to more: nothing was measured here (padding is read as -1024 or less)."""
 AIR_HU = -450.0
 OUTSIDE_HU = -970.0
 TISSUE_HU = -250.0
@@ -56,16 +57,26 @@ def coarsen(native: volume.Volume) -> Grid:
     """Average blocks of voxels to about 2.5 mm; a remainder at the far edges is dropped."""
     step = tuple(max(1, round(COARSE_MM / mm)) for mm in native.spacing)
     count = [size // k for size, k in zip(native.hu.shape, step, strict=True)]
-    slices = native.hu[: count[0] * step[0], : count[1] * step[1], : count[2] * step[2]]
-    rows = np.add.reduceat(slices, np.arange(0, slices.shape[1], step[1]), axis=1)
-    columns = np.add.reduceat(rows, np.arange(0, rows.shape[2], step[2]), axis=2)
-    total = np.add.reduceat(columns, np.arange(0, columns.shape[0], step[0]), axis=0)
+    block = native.hu[: count[0] * step[0], : count[1] * step[1], : count[2] * step[2]]
+    rows = _summed(block, step[1], axis=1)
+    total = _summed(_summed(rows, step[0], axis=0), step[2], axis=2)
     spacing = tuple(mm * k for mm, k in zip(native.spacing, step, strict=True))
     return Grid(
         hu=(total / np.float32(np.prod(step))).astype(np.float32),
         spacing=(spacing[0], spacing[1], spacing[2]),
         step=(step[0], step[1], step[2]),
     )
+
+
+def _summed(values: volume.FloatArray, step: int, axis: int) -> volume.FloatArray:
+    """Sum each `step` neighbours along an axis."""
+    index = [slice(None)] * 3
+    total: volume.FloatArray | None = None
+    for offset in range(step):
+        index[axis] = slice(offset, None, step)
+        part = values[tuple(index)]
+        total = part.copy() if total is None else np.add(total, part, out=total)
+    return values if total is None else total
 
 
 def survey(native: volume.Volume) -> Thorax | None:
@@ -100,7 +111,8 @@ def survey(native: volume.Volume) -> Thorax | None:
 def find_lungs(grid: Grid) -> volume.BoolArray:
     """Find aerated lung: air that is neither reconstruction padding nor the air around the patient.
 
-    A small field of view cuts the lungs, so touching the border says nothing: mean density tells them from room air.
+    A small field of view cuts the lungs, so touching the border says nothing: density tells them from room air, by a
+    low percentile because rooms hold couches.
     """
     air = (grid.hu < AIR_HU) & (grid.hu > PADDING_HU)
     labels, count = ndimage.label(air)
@@ -115,7 +127,7 @@ def find_lungs(grid: Grid) -> volume.BoolArray:
         part = labels == number
         middle = ndimage.center_of_mass(part.any(axis=(0, 2)))[0]
         # The couch's foam is as light as lung, but lies behind the patient.
-        if np.median(grid.hu[part]) > OUTSIDE_HU and rows[0] <= middle <= rows[1]:
+        if np.percentile(grid.hu[part], 25) > OUTSIDE_HU and rows[0] <= middle <= rows[1]:
             if not kept:
                 seen = np.flatnonzero(part.any(axis=(0, 2)))
                 rows = (int(seen[0]), int(seen[-1]))
@@ -139,7 +151,7 @@ def _midline(between: volume.BoolArray, depth: tuple[int, int]) -> float:
     if not profile.any():
         return between.shape[2] / 2
     total = np.cumsum(profile)
-    return float(np.searchsorted(total, total[-1] / 2))
+    return float(np.flatnonzero(total >= total[-1] / 2)[0])
 
 
 def _spine_front(grid: Grid, midline: float, depth: tuple[int, int]) -> volume.FloatArray:
