@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 
 from service import reconcile
-from triage import completeness, domain, errors, logs, queue, rules, settings, spool
+from triage import completeness, domain, eligibility, errors, logs, queue, rules, settings, spool
 from triage.db import assembly, session
 
 _log = logs.get(__name__)
@@ -59,14 +59,15 @@ class Assembler:
             assembly.agree(self._db, self._boot, False, now)
             self._disagreed = True
         if not self._reconciled:
-            reconcile.spool_into_database(self._db, self._spool, self._rules, domain.utc_now)
+            reconcile.spool_into_database(self._db, self._spool, self._rules, now)
             self._reconciled = True
         waiting = reconcile.unnoted(self._db, self._spool, self._rules, now)
         assembly.agree(self._db, self._boot, waiting == 0, now)
 
     def _judge(self, now: dt.datetime) -> None:
         for snapshot in assembly.arriving(self._db, now):
-            verdict = completeness.judge(snapshot, now, self._timing.settle, self._timing.quiet)
+            hopeless = eligibility.hopeless(snapshot, self._rules.limits)
+            verdict = completeness.judge(snapshot, now, self._timing.settle, self._timing.quiet, hopeless=hopeless)
             if verdict.decision is not completeness.Decision.COMPLETE:
                 continue
             if assembly.complete(self._db, snapshot, verdict.reasons, self._rules, now):

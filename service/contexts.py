@@ -21,6 +21,7 @@ TRANSFER_SYNTAXES = (
     uid.JPEGBaseline8Bit,
     uid.ImplicitVRLittleEndian,
 )
+_VERIFICATION = "1.2.840.10008.1.1"
 _PRIVATE = {
     "1.3.12.2.1107.5.9.1": "SiemensCSANonImageStorage",
     "1.2.840.113619.4.26": "GEPrivate3DModelStorage",
@@ -30,11 +31,13 @@ _PRIVATE = {
 
 def supported(*, refuse_non_ct: bool) -> list[presentation.PresentationContext]:
     """Return the presentation contexts to accept: verification, and CT or every storage class."""
-    classes = [headers.CT, *headers.ENHANCED_CT]
+    classes = [str(name) for name in (headers.CT, *headers.ENHANCED_CT)]
     if not refuse_non_ct:
         for number, keyword in _PRIVATE.items():
             sop_class.register_uid(number, keyword, service_class.StorageServiceClass)
         storage = [str(cx.abstract_syntax) for cx in presentation.AllStoragePresentationContexts]
         classes = [*dict.fromkeys([*classes, *storage, *_PRIVATE])]
-    verification = presentation.build_context(sop_class.Verification)  # type: ignore[attr-defined]
-    return [verification, *(presentation.build_context(name, list(TRANSFER_SYNTAXES)) for name in classes)]
+    return [
+        presentation.build_context(_VERIFICATION),
+        *(presentation.build_context(name, list(TRANSFER_SYNTAXES)) for name in classes),
+    ]

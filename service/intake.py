@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from enum import IntEnum
 
+from service import noting
 from triage import domain, errors, logs, rules, spool
 from triage.db import arrivals, session
 from triage.dicom import headers
@@ -48,9 +49,8 @@ class Intake:
     ) -> None:
         self._db = db
         self._spool = files
-        self._rules = site
+        self._noter = noting.Noter(db, site, clock)
         self._min_free_bytes = min_free_bytes
-        self._clock = clock
         self._database_rests_until = 0.0
 
     def take(self, received: Received, association: Callable[[], int | None]) -> Status:
@@ -99,7 +99,7 @@ class Intake:
         """Write the row; while the database is away, leave a marker for the assembler instead."""
         if time.monotonic() >= self._database_rests_until:
             try:
-                arrivals.note(self._db, instance, association(), self._rules, self._clock())
+                self._noter.note(instance, association())
             except errors.StorageError as exc:
                 self._let_rest(exc)
             else:

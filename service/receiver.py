@@ -7,9 +7,10 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from typing import cast
 
 import pynetdicom
-from pynetdicom import _config, evt
+from pynetdicom import _config, dimse_primitives, evt, transport
 
 from service import associations, contexts, intake
 from triage import domain, errors, logs, rules, settings, spool
@@ -52,7 +53,7 @@ class Receiver:
         self._stopping = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="listener-heartbeat", daemon=True)
         self._entity = pynetdicom.AE(ae_title=listening.ae_title)
-        self._server: pynetdicom.transport.ThreadedAssociationServer | None = None
+        self._server: transport.ThreadedAssociationServer | None = None
 
     @property
     def port(self) -> int:
@@ -116,13 +117,15 @@ class Receiver:
         return self._associations.row_of(event.assoc, str(event.assoc.requestor.ae_title))
 
     def _connected(self, event: evt.Event) -> None:
-        with contextlib.suppress(OSError, AttributeError):
-            event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire = event.assoc.dul.socket
+        if wire is not None and wire.socket is not None:
+            with contextlib.suppress(OSError):
+                wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _disconnected(self, event: evt.Event) -> None:
         # A probe that connects and leaves would hold its thread, and a place, until a time-out: wake it up.
         if event.assoc.is_acceptor and event.assoc.requestor.primitive is None:
-            event.assoc.dul.to_user_queue.put(None)
+            event.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # reads as a time-out
 
     def _released(self, event: evt.Event) -> None:
         self._ended(event, aborted=False)
@@ -146,7 +149,7 @@ class Receiver:
 
 
 def _received(event: evt.Event) -> intake.Received:
-    request = event.request
+    request = cast(dimse_primitives.C_STORE, event.request)
     if request.DataSet is None:
         raise errors.UnreadableImage("no data set came with the command")
     body = event.encoded_dataset(include_meta=False)

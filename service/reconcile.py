@@ -2,7 +2,6 @@
 
 import datetime as dt
 import itertools
-from collections.abc import Callable
 
 from triage import errors, logs, rules, spool
 from triage.db import arrivals, session
@@ -12,9 +11,7 @@ _log = logs.get(__name__)
 _BATCH = 200
 
 
-def spool_into_database(
-    db: session.Database, files: spool.Spool, site: rules.Rules, clock: Callable[[], dt.datetime]
-) -> int:
+def spool_into_database(db: session.Database, files: spool.Spool, site: rules.Rules, now: dt.datetime) -> int:
     """Note every file of the spool that the database does not know; return how many.
 
     This is what a crash, or a database restored from before the newest images, needs. Raises StorageError.
@@ -26,7 +23,7 @@ def spool_into_database(
         known = arrivals.paths_known(db, batch)
         for path in batch:
             if path not in known:
-                noted += note_file(db, files, site, path, clock())
+                noted += note_file(db, files, site, path, now)
     _log.info("Spool and database agree.", action="reconciled", noted=noted, leftovers=leftovers)
     return noted
 

@@ -48,7 +48,10 @@ def assert_received(node: listening.Node, sent: list[pathlib.Path]) -> None:
     assert len(by_uid) == len(sent)
     for image in map(pydicom.dcmread, sent):
         kept = by_uid[image.SOPInstanceUID]
-        assert kept.file_meta.TransferSyntaxUID == image.file_meta.TransferSyntaxUID
+        # An uncompressed one is offered in each form: the listener's first choice is taken.
+        sent_as = image.file_meta.TransferSyntaxUID
+        offered = {sent_as} if sent_as.is_compressed else {sent_as, uid.ExplicitVRLittleEndian}
+        assert kept.file_meta.TransferSyntaxUID in offered
         assert kept.PixelData == image.PixelData
         known = node.known(image.SOPInstanceUID)
         assert known is not None
@@ -65,8 +68,22 @@ def test_dcmsend_delivers_each_transfer_syntax_byte_for_byte(tmp_path, slices, s
     dcmsend = tool("dcmsend")
     sent = encode(slices, tmp_path / "sent", syntax)
     with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
-        command = [dcmsend, "127.0.0.1", str(node.receiver.port), "-aec", "CACTRIAGE", *map(str, sent)]
+        # Left to itself, dcmsend decompresses to Explicit LE where the listener prefers that.
+        command = [dcmsend, "-dn", "127.0.0.1", str(node.receiver.port), "-aec", "CACTRIAGE", *map(str, sent)]
         subprocess.run(command, check=True, capture_output=True)
+        assert_received(node, sent)
+
+
+@pytest.mark.parametrize(
+    ("option", "syntax"), [("-xi", uid.ImplicitVRLittleEndian), ("-xd", uid.DeflatedExplicitVRLittleEndian)]
+)
+def test_a_sender_with_one_uncompressed_syntax_is_understood(tmp_path, slices, option, syntax):
+    storescu = tool("storescu")
+    sent = encode(slices, tmp_path / "sent", syntax)
+    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+        subprocess.run([storescu, option, "127.0.0.1", str(node.receiver.port), *map(str, sent)], check=True)
+        kept = [pydicom.dcmread(path) for path in node.files()]
+        assert {image.file_meta.TransferSyntaxUID for image in kept} == {syntax}
         assert_received(node, sent)
 
 

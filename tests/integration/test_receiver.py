@@ -1,16 +1,20 @@
 import concurrent.futures
+import contextlib
+import logging
 import os
 import pathlib
 import socket
 import threading
+from collections.abc import Iterator
 
 import listening
 import pydicom
 import pytest
 import small_ct
+import structlog
 from pydicom import uid
 
-from triage import spool
+from triage import logs, spool
 from triage.dicom import sending
 
 CT = (uid.CTImageStorage, uid.ExplicitVRLittleEndian)
@@ -248,13 +252,12 @@ def test_senders_racing_for_one_uid_lose_no_image(node):
     assert (snapshot.images, snapshot.aside) == (1, 3)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value")  # the sender's own
 def test_no_patient_data_reaches_the_log(tmp_path, capfd):
-    from triage import logs
-
     secret = {"PatientName": "Geheim^Name", "PatientID": "GEHEIM77", "PatientBirthDate": "19010203X"}
-    bad = small_ct.slice_of_ct(1, **secret)
-    del bad.SeriesInstanceUID
-    with logs_to_stderr(logs), listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+    with _logging_everything(), listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+        bad = small_ct.slice_of_ct(1, **secret)
+        del bad.SeriesInstanceUID
         assert _store(node, small_ct.slice_of_ct(0, **secret)) == [0]
         _store(node, bad)
     written = capfd.readouterr()
@@ -263,18 +266,14 @@ def test_no_patient_data_reaches_the_log(tmp_path, capfd):
         assert word not in written.err + written.out
 
 
-def logs_to_stderr(logs):
-    import contextlib
-    import logging
-
-    @contextlib.contextmanager
-    def configured():
-        root = logging.getLogger()
-        handlers, level = root.handlers[:], root.level
-        logs.configure("DEBUG")
-        try:
-            yield
-        finally:
-            root.handlers[:], root.level = handlers, level
-
-    return configured()
+@contextlib.contextmanager
+def _logging_everything() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure("DEBUG")
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
