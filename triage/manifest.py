@@ -64,10 +64,22 @@ class Net:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfTest:
+    """Name the small-lesion phantom that must come out PRESENT before a worker takes work; increment in mm."""
+
+    __pydantic_config__ = _STRICT
+
+    agatston: float
+    seed: int
+    increment: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSet:
     """Hold the three nets of one architecture; all read the same input."""
 
     architecture: str
+    self_test: SelfTest
     nets: Mapping[finding.Plane, Net]
 
     def net_spec(self) -> finding.NetSpec:
@@ -93,7 +105,7 @@ class ModelSet:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Hold models/manifest.json. `self_test` describes the case that a worker runs before it takes work."""
+    """Hold models/manifest.json."""
 
     __pydantic_config__ = _STRICT
 
@@ -103,7 +115,7 @@ class Manifest:
     use: str
     training_data: str
     default_architecture: str
-    self_test: Mapping[str, Any]
+    self_test: SelfTest
     nets: tuple[Net, ...]
 
     def __post_init__(self) -> None:
@@ -130,7 +142,7 @@ class Manifest:
         if wanted not in self.architectures:
             raise errors.ModelError(f"The manifest has no {wanted!r} nets; it has {', '.join(self.architectures)}.")
         nets = {net.plane: net for net in self.nets if net.architecture == wanted}
-        return ModelSet(architecture=wanted, nets=nets)
+        return ModelSet(architecture=wanted, self_test=self.self_test, nets=nets)
 
 
 def load(path: pathlib.Path) -> Manifest:

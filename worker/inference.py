@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 
 from cac import errors as cac_errors
-from cac import finding, volume
+from cac import finding, pipeline, volume
+from cac.phantom import scan
 from triage import errors, manifest
 
 PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
@@ -68,6 +69,17 @@ def load(
     if len(used) > 1:
         return load(stated, models_dir, model_set.architecture, device="cpu", threads=threads)
     return Engine(model_set=model_set, provider=used.pop(), sessions=sessions)
+
+
+def self_test(engine: Engine) -> None:
+    """Run the manifest's small-lesion phantom; ModelError unless it comes out PRESENT (SCIENCE.md section 5)."""
+    case = engine.model_set.self_test
+    phantom = scan.make(agatston=case.agatston, seed=case.seed, increment=case.increment, mimics=0)
+    outcome = pipeline.find_calcium(phantom.volume, engine.predict, engine.spec).outcome
+    if outcome is not finding.Outcome.PRESENT:
+        raise errors.ModelError(
+            f"Self-test failed: a lesion of Agatston {phantom.agatston:.0f} came out {outcome} on {engine.provider}."
+        )
 
 
 def _open(net: manifest.Net, path: pathlib.Path, *, device: str, threads: int) -> onnxruntime.InferenceSession:

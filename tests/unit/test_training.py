@@ -1,0 +1,84 @@
+"""The nets' architecture, their export, and the labels they learn from."""
+
+import numpy as np
+import pytest
+
+from cac import finding
+from training import cases
+
+torch = pytest.importorskip("torch", reason="torch is not installed: see locks/train.txt")
+
+from training import nets, train  # noqa: E402 - only with torch
+
+
+@pytest.mark.parametrize(("architecture", "reach"), [("plain", 23), ("dilated", 27)])
+def test_the_stated_receptive_field_is_the_one_measured_by_gradient(architecture, reach):
+    torch.manual_seed(0)
+    net = nets.UNet(architecture, width=4, dropout=0.0).eval()
+    assert nets.receptive_field(architecture) == reach
+    assert nets.measured_receptive_field(net) == reach
+
+
+@pytest.mark.parametrize("architecture", ["plain", "dilated"])
+def test_a_net_has_ten_three_by_three_convolutions_and_dilates_only_the_first_and_last_two(architecture):
+    net = nets.UNet(architecture)
+    rates = [m.dilation[0] for m in net.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3)]
+    edge = nets.DILATION[architecture]
+    assert rates == [edge, edge, 1, 1, 1, 1, 1, 1, edge, edge]
+
+
+def test_every_three_by_three_convolution_is_followed_by_relu_and_dropout():
+    modules = [m for m in nets.UNet("plain").modules() if not list(m.children())]
+    for index, module in enumerate(modules):
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (3, 3):
+            assert isinstance(modules[index + 1], torch.nn.ReLU)
+            assert modules[index + 2].p == 0.5
+
+
+def test_the_answer_has_the_image_s_height_and_width():
+    answer = nets.UNet("dilated", width=4)(torch.zeros(3, 2, 40, 64))
+    assert answer.shape == (3, 40, 64)
+
+
+def test_voxels_below_130_hu_cost_nothing():
+    knobs = {"margin": 2, "calcium_weight": 1.0}
+    labels = torch.full((1, 16, 16), cases.OTHER, dtype=torch.uint8)
+    labels[0, 8, 8] = cases.CALCIUM
+    logits = torch.zeros(1, 16, 16)
+    usual = train.loss(logits, labels, knobs)[0]
+    logits[0, 4, 4] = 9.0
+    assert train.loss(logits, labels, knobs)[0] == usual
+
+
+def test_a_net_that_answers_right_costs_less_than_one_that_answers_wrong():
+    knobs = {"margin": 1, "calcium_weight": 1.0}
+    labels = torch.full((1, 8, 8), cases.OTHER, dtype=torch.uint8)
+    labels[0, 4, 4], labels[0, 2, 2] = cases.CALCIUM, cases.MIMIC
+    right = torch.where(labels == cases.CALCIUM, 5.0, -5.0)
+    assert train.loss(right, labels, knobs)[0] < train.loss(-right, labels, knobs)[0]
+
+
+def test_patches_of_every_plane_show_the_voxel_they_were_asked_for():
+    shape = (20, 60, 70)
+    hu = np.arange(np.prod(shape)).reshape(shape).astype(np.int32)
+    case = cases.Case(
+        hu=hu, label=np.zeros(shape, np.uint8), points=np.array([[3, 50, 9]], np.int32), calcium=np.array([True])
+    )
+    for plane in finding.Plane:
+        image, label = case.patch(plane, case.points[0], (16, 24), np.random.default_rng(0))
+        assert image.shape == label.shape == (16, 24)
+        assert float(hu[3, 50, 9]) in image
+
+
+def test_the_exported_net_answers_as_the_original(tmp_path):
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: see locks/train.txt")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed: see locks/train.txt")
+    from training import export
+
+    torch.manual_seed(1)
+    net = nets.UNet("dilated", width=4).eval()
+    path = tmp_path / "net.onnx"
+    export.export(net, finding.Plane.SAGITTAL, "dilated", path)
+    assert export.difference(net, path) <= export.TOLERANCE
+    inside = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
+    assert (inside["plane"], inside["architecture"]) == ("sagittal", "dilated")

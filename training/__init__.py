@@ -1,0 +1,1 @@
+"""Training of the nets: the only place with torch."""

@@ -1,0 +1,90 @@
+"""Prepared phantoms: crops on the nets' grid with a label a voxel, and patches of them. No torch."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cac import finding, volume
+
+CONFIG = pathlib.Path(__file__).parent / "config" / "default.toml"
+SCRATCH = pathlib.Path("~/.cache/cac-triage/training").expanduser()
+CALCIUM_HU = np.float32(volume.CALCIUM_HU)
+AIR_HU = -1024
+WINDOW = finding.NetSpec(levels={}).window
+
+OTHER, MIMIC, CALCIUM, UNSURE = range(4)
+"""Labels: below 130 HU; a candidate that is no coronary calcium; coronary calcium; its blurred rim, not judged."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """Hold one prepared phantom.
+
+    `hu` is int16 and `label` uint8, both (slice, row, column) on the nets' grid. `points` (n, 3) are voxels of the
+    candidates, one or a few each, and `calcium` (n,) tells which of them are coronary calcium.
+    """
+
+    hu: NDArray[np.int16]
+    label: NDArray[np.uint8]
+    points: NDArray[np.int32]
+    calcium: NDArray[np.bool_]
+
+    def patch(
+        self, plane: finding.Plane, point: NDArray[np.int32], size: Sequence[int], random: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Cut HU and labels of `size` around a point, off centre by up to a fifth; air beyond the crop."""
+        fixed = {finding.Plane.AXIAL: 0, finding.Plane.CORONAL: 1, finding.Plane.SAGITTAL: 2}[plane]
+        free = [axis for axis in range(3) if axis != fixed]
+        starts = [
+            int(point[axis]) - length // 2 + int(random.integers(-(length // 5), length // 5 + 1))
+            for axis, length in zip(free, size, strict=True)
+        ]
+        starts.insert(fixed, int(point[fixed]))
+        whole = [*size]
+        whole.insert(fixed, 1)
+        hu, label = _cut(self.hu, starts, whole, AIR_HU), _cut(self.label, starts, whole, OTHER)
+        return hu.squeeze(fixed).astype(np.float32), label.squeeze(fixed)
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Case))
+
+
+def image(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn HU (height, width) into the nets' two channels."""
+    scaled = (np.clip(hu, *WINDOW) - WINDOW[0]) / (WINDOW[1] - WINDOW[0])
+    return np.stack([scaled, hu >= CALCIUM_HU]).astype(np.float32)
+
+
+def save(case: Case, path: pathlib.Path) -> None:
+    """Write a case as a folder of .npy files, so that training can map rather than read them."""
+    path.mkdir(parents=True, exist_ok=True)
+    for name in _NAMES:
+        np.save(path / f"{name}.npy", getattr(case, name))
+
+
+def stored(path: pathlib.Path) -> bool:
+    """Tell whether a case was written to its end."""
+    return (path / f"{_NAMES[-1]}.npy").exists()
+
+
+def load_all(folder: pathlib.Path) -> list[Case]:
+    """Map all cases of a split, in order of their seeds."""
+    return [
+        Case(**{name: np.load(path / f"{name}.npy", mmap_mode="r") for name in _NAMES})
+        for path in sorted(folder.iterdir())
+        if stored(path)
+    ]
+
+
+def _cut(array: NDArray[np.generic], starts: Sequence[int], size: Sequence[int], fill: int) -> NDArray[np.generic]:
+    whole = np.full(size, fill, array.dtype)
+    source, target = [], []
+    for start, length, limit in zip(starts, size, array.shape, strict=True):
+        low, high = max(start, 0), min(start + length, limit)
+        source.append(slice(low, max(low, high)))
+        target.append(slice(low - start, max(low, high) - start))
+    whole[tuple(target)] = array[tuple(source)]
+    return whole

@@ -1,0 +1,123 @@
+"""Export trained nets to ONNX and write the manifest: `python -m training.export`."""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import tomllib
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from cac import finding
+from training import cases, nets, train
+
+MODELS = pathlib.Path(__file__).parents[1] / "models"
+OPSET = 18
+TOLERANCE = 1e-4
+UNCALIBRATED = finding.Levels(accept=0.5, low=0.1, high=0.3)
+"""Until `benchmarks.phantoms --calibrate` has written better ones."""
+
+
+def export(net: nets.UNet, plane: finding.Plane, architecture: str, path: pathlib.Path) -> None:
+    """Write one net as ONNX, with free batch, height and width, its plane and architecture inside the file."""
+    wrapped = nets.Probability(net).eval()
+    example = torch.zeros(2, 2, 96, 128)
+    free = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    program = torch.onnx.export(
+        wrapped,
+        (example,),
+        input_names=["image"],
+        output_names=["probability"],
+        dynamic_shapes=(free,),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    program.save(str(path), external_data=False)
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"plane": str(plane), "architecture": architecture, "use": "research only"})
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
+    """Return the largest difference of the exported net's answers to the original's, over several image sizes."""
+    random = np.random.default_rng(seed)
+    wrapped = nets.Probability(net).eval()
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for shape in ((1, 64, 320), (3, 40, 64), (2, 320, 320)):
+        image = cases.image(random.normal(60, 80, shape).astype(np.float32)).swapaxes(0, 1)
+        image = np.ascontiguousarray(image)
+        with torch.no_grad():
+            wanted = wrapped(torch.from_numpy(image)).numpy()
+        worst = max(worst, float(np.abs(session.run(None, {"image": image})[0] - wanted).max()))
+    return worst
+
+
+def entry(architecture: str, plane: finding.Plane, path: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Build one net's part of the manifest; the thresholds it has already are kept as long as its weights are."""
+    spec = finding.NetSpec(levels={})
+    return {
+        "plane": str(plane),
+        "architecture": architecture,
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "input_shape": [None, 2, None, None],
+        "channels": ["hu", "calcium"],
+        "window": spec.window,
+        "spacing": spec.spacing,
+        "stride": nets.STRIDE,
+        "depth": spec.depth,
+        "receptive_field": nets.receptive_field(architecture),
+        "levels": {"accept": UNCALIBRATED.accept, "low": UNCALIBRATED.low, "high": UNCALIBRATED.high},
+        "recipe": {
+            "command": f"python -m training.train --architecture {architecture} --plane {plane}",
+            "config": config,
+        },
+    }
+
+
+def main() -> None:
+    """Export every net that has weights and write models/manifest.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
+    parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
+    parser.add_argument("--models", type=pathlib.Path, default=MODELS)
+    parser.add_argument("--version", default="2026.11.1")
+    options = parser.parse_args()
+    config = tomllib.loads(options.config.read_text())
+    entries = []
+    for architecture in train.ARCHITECTURES:
+        for plane in finding.Plane:
+            weights = options.scratch / f"{architecture}-{plane}.pt"
+            if not weights.exists():
+                continue
+            net = nets.UNet(architecture, **config["net"])
+            net.load_state_dict(torch.load(weights, weights_only=True))
+            path = options.models / f"{architecture}-{plane}.onnx"
+            export(net, plane, architecture, path)
+            worst = difference(net, path)
+            if worst > TOLERANCE:
+                raise SystemExit(f"{path.name} differs from its original by {worst:.1e}")
+            print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, differs by at most {worst:.1e}")
+            entries.append(entry(architecture, plane, path, config))
+    document = {
+        "schema": 1,
+        "name": "cac-triage nets",
+        "version": options.version,
+        "use": "research only",
+        "training_data": "Synthetic phantoms (cac.phantom); no patient data.",
+        "default_architecture": train.ARCHITECTURES[0],
+        "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 3.0},
+        "nets": entries,
+    }
+    (options.models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

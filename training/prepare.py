@@ -1,0 +1,141 @@
+"""Make the phantoms that the nets learn from: `python -m training.prepare`."""
+
+import argparse
+import multiprocessing
+import os
+import pathlib
+import time
+import tomllib
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cac import components, finding, heart, views, volume
+from cac.phantom import scan
+from training import cases
+
+BOX_MM = 160.0
+BEYOND_MM = 24.0
+ENVELOPE_MM = 25.0
+"""Candidates farther from the heart's sac than any envelope reaches are not sampled for themselves."""
+POINTS = 12
+"""At most this many points of one candidate: a long plaque or a rib is seen at several places."""
+
+
+def wanted(seed: int) -> tuple[float, float]:
+    """Draw Agatston score and increment (mm) of a training phantom from its seed.
+
+    A third is zero, for every scan is full of mimics; of the others half score under 20 (SCIENCE.md section 4).
+    """
+    random = np.random.default_rng([seed, 7])
+    increment = (1.5, 3.0)[seed % 2]
+    if (seed // 2) % 3 == 0:
+        return 0.0, increment
+    low, high = ((2, 10), (10, 20), (20, 100), (100, 400))[random.choice(4, p=(0.25, 0.25, 0.3, 0.2))]
+    return float(np.exp(random.uniform(np.log(low), np.log(high)))), increment
+
+
+def prepare(seed: int, jitter_mm: float) -> cases.Case:
+    """Make one phantom and bring it to the nets' grid as the node does, its box shifted a little."""
+    agatston, increment = wanted(seed)
+    phantom = scan.make(agatston=agatston, seed=seed, increment=increment)
+    random = np.random.default_rng([seed, 8])
+    crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
+    return label(crop, phantom, random)
+
+
+def surround(phantom: scan.Phantom, jitter_mm: float, random: np.random.Generator) -> heart.Box:
+    """Put a box around the true heart, off its centre by up to `jitter_mm`: no locator is exact."""
+    slices, rows, columns = components.bounds(phantom.heart)
+    increment, *pixel = phantom.volume.spacing
+    shift = random.uniform(-jitter_mm, jitter_mm, 2) / pixel
+    margin = round(float(random.uniform(0, BEYOND_MM)) / increment)
+    return heart.Box(
+        centre=((rows.start + rows.stop - 1) / 2 + shift[0], (columns.start + columns.stop - 1) / 2 + shift[1]),
+        size_mm=(BOX_MM, BOX_MM),
+        slices=(max(slices.start - margin, 0), min(slices.stop + margin, phantom.volume.hu.shape[0])),
+    )
+
+
+def label(crop: views.Crop, phantom: scan.Phantom, random: np.random.Generator) -> cases.Case:
+    """Label every voxel of a crop by the source voxel nearest to it, and pick points in each candidate."""
+    calcium = _nearest(crop, phantom.truth)
+    near = calcium
+    for axis in range(3):
+        near = ndimage.maximum_filter1d(near, 3, axis=axis)
+    rim = near & ~calcium
+    candidate = _nearest(crop, phantom.volume.hu >= volume.CALCIUM_HU) | (crop.hu >= volume.CALCIUM_HU)
+    labels = np.full(crop.hu.shape, cases.OTHER, np.uint8)
+    labels[candidate] = cases.MIMIC
+    labels[rim] = cases.UNSURE
+    labels[calcium] = cases.CALCIUM
+    envelope = _envelope(_nearest(crop, phantom.heart), phantom.volume.spacing[0])
+    mimics = _points((labels == cases.MIMIC) & envelope, random)
+    lesions = _points(labels == cases.CALCIUM, random)
+    return cases.Case(
+        hu=np.rint(crop.hu).astype(np.int16),
+        label=labels,
+        points=np.concatenate([mimics, lesions]).astype(np.int32),
+        calcium=np.arange(len(mimics) + len(lesions)) >= len(mimics),
+    )
+
+
+def _envelope(sac: volume.BoolArray, increment: float) -> volume.BoolArray:
+    """Return what lies within ENVELOPE_MM of the sac, found on every eighth row and column."""
+    pixel = 8 * finding.NetSpec(levels={}).spacing[1]
+    distance = ndimage.distance_transform_edt(~sac[:, ::8, ::8], (increment, pixel, pixel))
+    coarse = distance <= ENVELOPE_MM
+    return coarse.repeat(8, axis=1).repeat(8, axis=2)[:, : sac.shape[1], : sac.shape[2]]
+
+
+def _nearest(crop: views.Crop, mask: volume.BoolArray) -> NDArray[np.bool_]:
+    """Carry a source mask to the crop's grid; nothing lies beyond the source."""
+    slices = np.arange(crop.hu.shape[0]) + crop.first_slice
+    wanted_at = [slices, np.rint(crop.rows.to_source()), np.rint(crop.columns.to_source())]
+    inside = [(at >= 0) & (at < size) for at, size in zip(wanted_at, mask.shape, strict=True)]
+    found = np.zeros(crop.hu.shape, bool)
+    places = [at[ok].astype(np.int64) for at, ok in zip(wanted_at, inside, strict=True)]
+    found[np.ix_(*inside)] = mask[np.ix_(*places)]
+    return found
+
+
+def _points(mask: volume.BoolArray, random: np.random.Generator) -> NDArray[np.int64]:
+    """Pick voxels of each connected set: one, and one more for every 50 voxels."""
+    sets = components.find(mask)
+    chosen = [
+        start + random.choice(size, min(1 + size // 50, POINTS), replace=False)
+        for start, size in zip(sets.starts, sets.sizes, strict=True)
+    ]
+    flat = sets.voxels[np.concatenate([np.empty(0, np.int64), *chosen])]
+    return np.stack(np.unravel_index(flat, mask.shape), axis=1)
+
+
+def _job(task: tuple[int, float, pathlib.Path]) -> str:
+    seed, jitter_mm, path = task
+    start = time.monotonic()
+    case = prepare(seed, jitter_mm)
+    cases.save(case, path)
+    return f"{seed}: {len(case.points)} points, {int(case.calcium.sum())} on calcium, {time.monotonic() - start:.1f} s"
+
+
+def main() -> None:
+    """Make the training phantoms that the scratch folder does not hold yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
+    parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    data = tomllib.loads(options.config.read_text())["data"]
+    seeds = range(data["train_first"], data["train_first"] + data["train_cases"])
+    tasks = [(seed, data["jitter_mm"], options.scratch / "train" / str(seed)) for seed in seeds]
+    tasks = [task for task in tasks if not cases.stored(task[2])]
+    # One thread each: OpenBLAS's own threads would fight over the cores.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
+        for done in pool.imap_unordered(_job, tasks):
+            print(done, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Train the nets on prepared phantoms: `python -m training.train` makes all six, two at a time."""
+
+import argparse
+import dataclasses
+import multiprocessing
+import pathlib
+import time
+import tomllib
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from cac import finding
+from training import cases, nets
+
+ARCHITECTURES = ("dilated", "plain")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Sampler:
+    """Draw patches centred on candidates, those the net gets wrong more often.
+
+    `hardness` holds, per point, the last loss seen there; it starts high, so that every point is seen early.
+    """
+
+    prepared: list[cases.Case]
+    plane: finding.Plane
+    knobs: dict[str, Any]
+    random: np.random.Generator
+
+    def __post_init__(self) -> None:
+        points = [(index, point) for index, case in enumerate(self.prepared) for point in range(len(case.points))]
+        self.owners = np.array(points, np.int64)
+        calcium = np.concatenate([case.calcium for case in self.prepared])
+        self.groups = (np.flatnonzero(~calcium), np.flatnonzero(calcium))
+        self.hardness = np.ones(len(points), np.float32)
+
+    def draw(self) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
+        """Return the points drawn, images (n, 2, height, width), and labels (n, height, width)."""
+        wanted = round(self.knobs["batch"] * self.knobs["positives"])
+        drawn = np.concatenate(
+            [
+                self._choose(self.groups[0], self.knobs["batch"] - wanted),
+                self._choose(self.groups[1], wanted),
+            ]
+        )
+        size = self.knobs["patch" if self.plane is finding.Plane.AXIAL else "patch_z"]
+        images, labels = [], []
+        for number in drawn:
+            owner, point = self.owners[number]
+            case = self.prepared[owner]
+            hu, label = case.patch(self.plane, case.points[point], size, self.random)
+            image, label = self._vary(hu, label)
+            images.append(image)
+            labels.append(label)
+        return drawn, torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
+
+    def learn(self, drawn: NDArray[np.int64], losses: NDArray[np.float32]) -> None:
+        """Note how badly the net did on each patch drawn."""
+        self.hardness[drawn] = 0.5 * self.hardness[drawn] + 0.5 * np.clip(losses, 0.02, 2.0)
+
+    def _choose(self, group: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+        weights = self.hardness[group].astype(np.float64)
+        cumulated = np.cumsum(weights)
+        return group[np.searchsorted(cumulated, self.random.random(n) * cumulated[-1])]
+
+    def _vary(self, hu: NDArray[np.float32], label: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Change HU a little, and keep the labels true to the changed image."""
+        scale = 1 + self.knobs["hu_scale"] * self.random.uniform(-1, 1)
+        shift = self.knobs["hu_shift"] * self.random.uniform(-1, 1)
+        noise = self.knobs["hu_noise"] * self.random.random()
+        hu = hu * np.float32(scale) + np.float32(shift)
+        hu += np.float32(noise) * self.random.standard_normal(hu.shape, np.float32)
+        label = np.where((label == cases.OTHER) & (hu >= cases.CALCIUM_HU), cases.MIMIC, label).astype(np.uint8)
+        return cases.image(hu), label
+
+
+def train(architecture: str, plane: finding.Plane, config: dict[str, Any], scratch: pathlib.Path) -> pathlib.Path:
+    """Train one net and return the file of its weights."""
+    torch.set_num_threads(1)
+    knobs = config["train"]
+    torch.manual_seed(knobs["seed"])
+    random = np.random.default_rng([knobs["seed"], list(finding.Plane).index(plane)])
+    sampler = Sampler(prepared=cases.load_all(scratch / "train"), plane=plane, knobs=knobs, random=random)
+    net = nets.UNet(architecture, **config["net"]).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), knobs["learning_rate"], weight_decay=knobs["weight_decay"])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, knobs["learning_rate"], total_steps=knobs["steps"], pct_start=0.1
+    )
+    start, running = time.monotonic(), np.zeros(3)
+    for step in range(1, knobs["steps"] + 1):
+        drawn, images, labels = sampler.draw()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = net(images.contiguous(memory_format=torch.channels_last))
+        total, losses, figures = loss(logits.float(), labels, knobs)
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        sampler.learn(drawn, losses.detach().numpy())
+        running += np.array(figures) / 100
+        if step % 100 == 0:
+            said = "loss {:.3f}  calcium found {:.3f}  mimics left {:.3f}".format(*running)
+            print(f"{architecture} {plane} {step:5d} {time.monotonic() - start:5.0f} s  {said}", flush=True)
+            running[:] = 0
+    path = scratch / f"{architecture}-{plane}.pt"
+    torch.save(net.state_dict(), path)
+    return path
+
+
+def loss(
+    logits: torch.Tensor, labels: torch.Tensor, knobs: dict[str, Any]
+) -> tuple[torch.Tensor, torch.Tensor, tuple[float, float, float]]:
+    """Return the loss, its part per patch, and (loss, part of calcium >= 0.5, part of mimics >= 0.5).
+
+    Only candidate voxels count: what lies below 130 HU can decide nothing, so the nets may say anything there.
+    """
+    edge = knobs["margin"]
+    logits, labels = logits[:, edge:-edge, edge:-edge], labels[:, edge:-edge, edge:-edge]
+    calcium, mimic = (labels == cases.CALCIUM).float(), (labels == cases.MIMIC).float()
+    weight = knobs["calcium_weight"] * calcium + mimic
+    entropy = functional.binary_cross_entropy_with_logits(logits, calcium, reduction="none") * weight
+    each = entropy.sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
+    probability = torch.sigmoid(logits) * (calcium + mimic)
+    dice = 1 - (2 * (probability * calcium).sum() + 1) / (probability.sum() + calcium.sum() + 1)
+    total = entropy.sum() / weight.sum().clamp(min=1) + each.mean() + dice
+    passed = probability.detach() >= 0.5
+    found = float((passed * calcium).sum() / calcium.sum().clamp(min=1))
+    left = float((passed * mimic).sum() / mimic.sum().clamp(min=1))
+    return total, each, (float(total.detach()), found, left)
+
+
+def _job(task: tuple[str, finding.Plane, dict[str, Any], pathlib.Path]) -> None:
+    train(*task)
+
+
+def main() -> None:
+    """Train what the command line names; all six nets by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
+    parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
+    parser.add_argument("--architecture", choices=ARCHITECTURES, action="append")
+    parser.add_argument("--plane", choices=list(finding.Plane), type=finding.Plane, action="append")
+    parser.add_argument("--jobs", type=int, default=2, help="nets trained at a time, one thread each")
+    options = parser.parse_args()
+    config = tomllib.loads(options.config.read_text())
+    tasks = [
+        (architecture, plane, config, options.scratch)
+        for architecture in options.architecture or ARCHITECTURES
+        for plane in options.plane or finding.Plane
+    ]
+    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
+        pool.map(_job, tasks, chunksize=1)
+
+
+if __name__ == "__main__":
+    main()
