@@ -46,7 +46,7 @@ def find_calcium(
     if refused and not ignore_suitability:
         return _unsuitable(refused, profile, seconds)
     with _timed(seconds, "slabs"):
-        working = slabs.prepare(native) if profile is finding.Profile.DEFAULT else slabs.native(native)
+        working = slabs.native(native) if profile is finding.Profile.PAPER else slabs.prepare(native)
     with _timed(seconds, "heart"):
         located, image_refused = _locate(working.scan, profile, limits)
     refused = (*refused, *image_refused)
@@ -59,8 +59,7 @@ def find_calcium(
         with _timed(seconds, "nets"):
             answers = _ask(working.scan, located, found, predict, (spec, profile))
     except errors.PredictionError:
-        doubts = (reasons.reason(reasons.ReasonCode.NON_FINITE), *located.doubts)
-        outcome, why = decision.decide(0, doubts, study_only)
+        outcome, why = decision.decide(0, (reasons.reason(reasons.ReasonCode.NON_FINITE), *located.doubts), study_only)
         return finding.CalciumFinding(outcome=outcome, reasons=why, profile=profile, seconds=seconds)
     with _timed(seconds, "fusion"):
         fused = fusion.fuse(working.scan, found, answers, spec.levels, profile)
