@@ -30,17 +30,25 @@ class Scene:
         return float(min(np.linalg.norm(a.points - point, axis=1).min() for a in self.tree))
 
 
-def place(scene: Scene, classes: Sequence[str], rng: np.random.Generator) -> None:
-    """Put one mimic of each named class into the anatomy; raises ValueError for an unknown class."""
+def place(scene: Scene, classes: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+    """Put one mimic of each named class into the anatomy; return those that found a place inside the stack.
+
+    Speckle is noise and comes later: it is returned, not placed. Raises ValueError for an unknown class.
+    """
+    unknown = set(classes) - {*COMMON, *RARE}
+    if unknown:
+        raise ValueError(f"unknown classes of mimics: {', '.join(sorted(unknown))}")
+    placed = []
     for name in classes:
-        if name == "speckle":
+        spot = _spot(scene, name, rng) if name in PLACES else None
+        if name in PLACES and spot is None:
             continue
-        if name in RARE:
+        if spot is not None:
+            deposits.stamp(spot, scene.ground)
+        elif name in RARE:
             RARE[name](scene, rng)
-        elif name in PLACES:
-            deposits.stamp(_spot(scene, name, rng), scene.ground)
-        else:
-            raise ValueError(f"unknown class of mimic: {name}")
+        placed.append(name)
+    return tuple(placed)
 
 
 def speckle(noisy: volume.FloatArray, scene: Scene, rng: np.random.Generator) -> None:
@@ -73,13 +81,15 @@ def _blood_voxel(scene: Scene, rng: np.random.Generator) -> tuple[int, int, int]
     )
 
 
-def _spot(scene: Scene, name: str, rng: np.random.Generator) -> deposits.Deposit:
-    """Draw a place for a class, again where it leaves the stack or touches a coronary artery."""
+def _spot(scene: Scene, name: str, rng: np.random.Generator) -> deposits.Deposit | None:
+    """Draw a place for a class, again where it leaves the stack or nears a coronary artery; None where all do."""
     place_one, size, peak = PLACES[name]
     for _ in range(40):
         point, flat = place_one(scene, rng)
         if scene.holds(point) and scene.clearance(point) > 6.0 + size[1]:
             break
+    else:
+        return None
     along = np.cross(flat, rng.normal(0, 1, 3))
     axes = shapes.frame(along, flat)
     count = int(rng.integers(1, 4))

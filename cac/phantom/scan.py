@@ -65,8 +65,8 @@ def make(
     _anatomy(ground, owner, chest, blood, anatomy)
     arteries.paint(tree, ground, blood)
     scene = negatives.Scene(ground=ground, heart=owner, chest=chest, tree=tree)
-    classes = wanted.classes if wanted.classes is not None else negatives.draw(spots, mimics)
-    negatives.place(scene, classes, spots)
+    asked = wanted.classes if wanted.classes is not None else negatives.draw(spots, mimics)
+    classes = negatives.place(scene, asked, spots)
     scan = _expose(ground, wanted, scanner)
     for _ in range(classes.count("speckle")):
         negatives.speckle(scan.noisy, scene, spots)
