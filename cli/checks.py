@@ -24,7 +24,7 @@ def models(config: settings.Settings) -> str:
 
     stated = manifest.load(config.models / "manifest.json")
     engine = inference.load(stated, config.models, config.architecture, device=config.device, threads=config.threads)
-    inference.self_test(engine, stated)
+    inference.self_test(engine)
     if config.device == "cuda" and "CUDA" not in engine.provider:
         raise Wrong(f"CUDA is asked for, but {engine.provider} runs: install onnxruntime-gpu, or set DEVICE to cpu.")
     return f"{stated.name} {stated.version} ({config.architecture}): hashes and self-test right, on {engine.provider}"
