@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from scipy import sparse
 
 from cac import volume
 from cac.phantom import shapes
@@ -102,8 +103,9 @@ class Canvas:
                 continue
             rows = _span(near.any(axis=1), coarse_y, y)
             columns = _span(near.any(axis=0), coarse_x, x)
-            fine = _weights(coarse_y, y[rows]) @ levels[k] @ _weights(coarse_x, x[columns]).T
-            part = np.clip(0.5 - fine, 0, 1, out=fine)
+            down = _weights(coarse_y, y[rows]) @ levels[k]
+            fine = (_weights(coarse_x, x[columns]) @ down.T).T
+            part = np.clip(0.5 - fine, 0, 1)
             shifted = tuple(
                 slice(s.start + w.start, s.stop + w.start) for s, w in zip((rows, columns), where[1:], strict=True)
             )
@@ -136,10 +138,13 @@ def _span(near: volume.BoolArray, coarse: volume.FloatArray, fine: volume.FloatA
     return slice(int(first), int(last))
 
 
-def _weights(coarse: volume.FloatArray, fine: volume.FloatArray) -> volume.FloatArray:
-    """Build the matrix of cubic (Catmull-Rom) interpolation from one axis to another."""
+def _weights(coarse: volume.FloatArray, fine: volume.FloatArray) -> sparse.csr_array:
+    """Build the matrix of cubic (Catmull-Rom) interpolation from one axis to another.
+
+    Sparse, because dense products start threads that starve other processes on a busy machine.
+    """
     place = (fine - coarse[0]) / np.float32(COARSE_MM)
-    left = np.clip(np.floor(place).astype(int), 1, coarse.size - 3)
+    left = np.clip(np.floor(place).astype(np.int32), 1, coarse.size - 3)
     t = place - left
     taps = (
         -0.5 * t + t**2 - 0.5 * t**3,
@@ -147,7 +152,7 @@ def _weights(coarse: volume.FloatArray, fine: volume.FloatArray) -> volume.Float
         0.5 * t + 2 * t**2 - 1.5 * t**3,
         -0.5 * t**2 + 0.5 * t**3,
     )
-    weights = np.zeros((fine.size, coarse.size), np.float32)
-    for offset, tap in enumerate(taps):
-        weights[np.arange(fine.size), left + offset - 1] = tap
-    return weights
+    columns = (left[:, None] + np.arange(-1, 3, dtype=np.int32)).ravel()
+    starts = np.arange(0, 4 * fine.size + 1, 4, dtype=np.int32)
+    values = np.stack(taps, axis=1).astype(np.float32).ravel()
+    return sparse.csr_array((values, columns, starts), shape=(fine.size, coarse.size))

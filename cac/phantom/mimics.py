@@ -203,7 +203,7 @@ PLACES: Mapping[str, tuple[Callable[[Scene, np.random.Generator], Spot], tuple[f
     "aortic_valve": (_aortic_valve, (1.0, 2.4), (400, 1100)),
     "mitral_annulus": (_mitral_annulus, (1.2, 3.2), (400, 1200)),
     "pericardium": (_pericardium, (1.5, 4.5), (450, 1100)),
-    "bronchial_cartilage": (_bronchial_cartilage, (1.2, 2.2), (450, 800)),
+    "bronchial_cartilage": (_bronchial_cartilage, (1.5, 2.4), (550, 950)),
     "calcified_node": (_calcified_node, (1.2, 4.0), (400, 1300)),
     "liver_granuloma": (_liver_granuloma, (1.2, 2.5), (400, 1000)),
     "costal_cartilage": (_costal_cartilage, (1.2, 3.0), (350, 800)),
