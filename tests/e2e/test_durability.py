@@ -22,8 +22,9 @@ SEND = (uid.CTImageStorage, uid.ExplicitVRLittleEndian)
 LISTENER = """
 import pathlib, signal, sys, threading
 from service import receiver
-from triage import rules, settings, spool
+from triage import logs, rules, settings, spool
 from triage.db import session
+logs.configure()
 home, url = pathlib.Path(sys.argv[1]), sys.argv[2]
 listening = receiver.Listening(port=0, min_free_bytes=0)
 site = rules.from_settings(settings.load())
@@ -49,7 +50,11 @@ class Process:
             process_group=0,
         )
         assert self._child.stdout
-        self.port = int(self._child.stdout.readline() or 0)
+        try:
+            self.port = int(self._child.stdout.readline())
+        except ValueError:
+            self.end(signal.SIGKILL)
+            raise
 
     def end(self, number: int) -> None:
         os.killpg(self._child.pid, number)
@@ -131,15 +136,16 @@ def test_every_acknowledged_image_survives_kill_9_of_the_listener(tmp_path):
 
     def send(part: int) -> None:
         peer = listening.associate(listener.port, SEND)
-        for number in range(part, 400, 4):
-            image = small_ct.slice_of_ct(number)
-            answer = peer.send_c_store(image) if peer.is_established else {}
-            if "Status" not in answer:
-                return
-            assert answer.Status == 0
-            acknowledged.append(image.SOPInstanceUID)
-            if len(acknowledged) > 40:
-                enough.set()
+        with peer.dul.socket.socket:  # pynetdicom lets go of a reset socket without closing it
+            for number in range(part, 400, 4):
+                image = small_ct.slice_of_ct(number)
+                answer = peer.send_c_store(image) if peer.is_established else {}
+                if "Status" not in answer:
+                    return
+                assert answer.Status == 0
+                acknowledged.append(image.SOPInstanceUID)
+                if len(acknowledged) > 40:
+                    enough.set()
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         senders = [pool.submit(send, part) for part in range(4)]
