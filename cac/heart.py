@@ -15,7 +15,11 @@ BOX_STEP_MM = 2.0
 PAPER_BOX_PX = 320
 ENVELOPE_MM = 14.0
 TOP_SHARE = 0.55
-DOME_SHARE = 0.8
+ABOVE_TOP_MM = 8.0
+DOME_SHARE = 0.75
+DOME_WITHIN_MM = 25.0
+AIRED_BELOW_SHARE = 0.5
+HULL_SLACK_MM = 6.0
 BELOW_DOME_MM = 40.0
 SEEN_BELOW_DOME_MM = 30.0
 LUNG_END_SHARE = 0.12
@@ -102,22 +106,46 @@ def _range(chest: thorax.Thorax) -> _Range | None:
     right = ndimage.uniform_filter1d(chest.right, smooth, mode="nearest")
     middle = ndimage.uniform_filter1d(chest.middle, smooth, mode="nearest")
     aired = ndimage.uniform_filter1d(chest.right + chest.left, smooth, mode="nearest")
-    count = len(middle)
     if min(chest.right.max(), chest.left.max()) < 5.0:
         return None
-    fallen = np.flatnonzero((right < DOME_SHARE * right.max()) & (np.arange(count) > int(right.argmax())))
-    dome = int(fallen[0]) if fallen.size else count - 1
+    dome, dome_seen = _dome(right, step)
     widest = int(middle[: dome + 1].argmax())
     if middle[widest] < SMALLEST_CM2:
         return None
     narrow = np.flatnonzero(middle[: widest + 1] < TOP_SHARE * middle[widest])
-    start = int(narrow[-1]) if narrow.size else 0
+    start = max(0, int(narrow[-1]) - round(ABOVE_TOP_MM / step)) if narrow.size else 0
+    stop, bottom_seen = _bottom(aired, dome, step)
+    return _Range(start=start, stop=stop, dome=dome, top_seen=narrow.size > 0, bottom_seen=dome_seen and bottom_seen)
+
+
+def _dome(right: volume.FloatArray, step: float) -> tuple[int, bool]:
+    """Return the slice where the liver's dome has taken a quarter of the right lung within 25 mm, and whether it did.
+
+    The growing heart takes lung too, above all in a small field of view, but not that fast.
+    """
+    window = max(2, math.ceil(DOME_WITHIN_MM / step) + 1)
+    recent = ndimage.maximum_filter1d(right, window, origin=(window - 1) // 2, mode="nearest")
+    lowest = 0.1 * right.max()
+    fallen = np.flatnonzero((right < DOME_SHARE * recent) & (recent > lowest))
+    fallen = fallen[fallen > int(right.argmax())]
+    return (int(fallen[0]), True) if fallen.size else (len(right) - 1, False)
+
+
+def _bottom(aired: volume.FloatArray, dome: int, step: float) -> tuple[int, bool]:
+    """Return the slice after the heart's last one, and whether the stack reaches that far.
+
+    The heart ends within 40 mm of the dome (15-35 mm on six whole chests); where the lungs have not shrunk by then, the
+    dome was none, and the end is where they have.
+    """
+    count = len(aired)
     ended = np.flatnonzero((aired < LUNG_END_SHARE * aired.max()) & (np.arange(count) > dome))
     last = int(ended[0]) if ended.size else count
-    stop = min(last, dome + math.ceil(BELOW_DOME_MM / step) + 1, count)
-    below = (count - 1 - dome) * step
-    seen = fallen.size > 0 and (below >= SEEN_BELOW_DOME_MM or ended.size > 0)
-    return _Range(start=start, stop=stop, dome=dome, top_seen=narrow.size > 0, bottom_seen=bool(seen))
+    deep = dome + math.ceil(BELOW_DOME_MM / step) + 1
+    shrunk = np.flatnonzero((aired < AIRED_BELOW_SHARE * aired[dome]) & (np.arange(count) > dome))
+    if not shrunk.size:
+        return count, False
+    stop = min(max(deep, int(shrunk[0]) + 1), last, count)
+    return stop, ended.size > 0 or (count - 1 - dome) * step >= SEEN_BELOW_DOME_MM
 
 
 def _core(chest: thorax.Thorax, ends: _Range) -> volume.BoolArray:
@@ -129,7 +157,7 @@ def _core(chest: thorax.Thorax, ends: _Range) -> volume.BoolArray:
     core = np.zeros_like(chest.lungs)
     tissue = (chest.grid.hu > thorax.TISSUE_HU) & ~chest.lungs
     rows = np.arange(core.shape[1])[:, None]
-    opening = _disk(8.0, spacing)
+    opening, slack = _disk(8.0, spacing), _disk(HULL_SLACK_MM, spacing)
     reach = max(1, round(FOOTPRINT_MM / spacing[0]))
     liver = max(ends.start + 1, ends.dome - round(LIVER_ABOVE_DOME_MM / spacing[0]))
     footprint = np.zeros(core.shape[1:], dtype=np.bool_)
@@ -137,7 +165,7 @@ def _core(chest: thorax.Thorax, ends: _Range) -> volume.BoolArray:
         if z == liver:
             above = core[max(ends.start, z - reach) : z].any(axis=0)
             footprint = ndimage.binary_dilation(above, _disk(8.0, spacing))
-        room = _hull(chest.lungs[z]) if z < liver else footprint
+        room = ndimage.binary_dilation(_hull(chest.lungs[z]), slack) if z < liver else footprint
         allowed = tissue[z] & room & (rows < chest.spine_front[z] - SPINE_GAP_MM / spacing[1])
         core[z] = _central(ndimage.binary_opening(allowed, opening), chest)
     return core

@@ -151,7 +151,7 @@ def _midline(between: volume.BoolArray, depth: tuple[int, int]) -> float:
     if not profile.any():
         return between.shape[2] / 2
     total = np.cumsum(profile)
-    return float(np.flatnonzero(total >= total[-1] / 2)[0])
+    return float((total < total[-1] / 2).sum())
 
 
 def _spine_front(grid: Grid, midline: float, depth: tuple[int, int]) -> volume.FloatArray:
