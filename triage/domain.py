@@ -152,6 +152,7 @@ class HeaderFacts:
     rescale_type: str | None
     frame_of_reference_uid: str
     acquisition: str
+    description: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,9 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
+from cac import header as science
 from cac import reasons, suitability
 from triage import domain
-
-ENHANCED_CT = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
-CT = "1.2.840.10008.5.1.4.1.1.2"
 
 _Code = reasons.ReasonCode
 _NO_VOTE = frozenset({_Code.NOT_CT, _Code.LOCALIZER, _Code.DERIVED})
@@ -72,11 +70,11 @@ def standing(
     """Say what a series is by its readable images' headers; without any, by what else of it there is."""
     if not headers:
         return _without_images(unreadable, aside)
-    found = [_reasons(header, limits) for header in headers]
+    found = [science.check_header(as_header(header), limits) for header in headers]
     why = tuple(dict.fromkeys(reason for each in found for reason in each))
     if not why:
         return domain.Standing.ELIGIBLE, ()
-    if all(any(reason.code in _NO_VOTE for reason in each) for each in found) and not unreadable:
+    if not unreadable and all(_votes_not(header, each) for header, each in zip(headers, found, strict=True)):
         return domain.Standing.NO_VOTE, why
     return domain.Standing.UNSUITABLE, why
 
@@ -111,18 +109,16 @@ def _without_images(unreadable: int, aside: int) -> tuple[domain.Standing, tuple
     return domain.Standing.NO_VOTE, (reasons.reason(_Code.NOT_CT, modality="no CT image"),)
 
 
-def _reasons(header: domain.HeaderFacts, limits: suitability.Limits) -> tuple[reasons.Reason, ...]:
-    if header.sop_class_uid in ENHANCED_CT:
-        return (reasons.reason(_Code.ENHANCED_CT),)
-    if header.sop_class_uid != CT:
-        return (reasons.reason(_Code.NOT_CT, modality=header.modality or "no modality"),)
-    return tuple(suitability.check_header(as_header(header), limits))
+def _votes_not(header: domain.HeaderFacts, why: Sequence[reasons.Reason]) -> bool:
+    """Tell whether an image is no original CT; one that does not say what it is may be one."""
+    return bool(header.image_type) and any(reason.code in _NO_VOTE for reason in why)
 
 
-def as_header(header: domain.HeaderFacts) -> suitability.Header:
+def as_header(header: domain.HeaderFacts) -> science.Header:
     """Return a header in the words of the science."""
-    return suitability.Header(
+    return science.Header(
         modality=header.modality,
+        sop_class_uid=header.sop_class_uid,
         image_type=header.image_type,
         kvp=header.kvp,
         kernel=header.kernel,
@@ -131,6 +127,7 @@ def as_header(header: domain.HeaderFacts) -> suitability.Header:
         lossy=header.lossy,
         rescale_present=header.rescale_present,
         rescale_type=header.rescale_type,
+        description=header.description,
     )
 
 

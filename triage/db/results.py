@@ -1,6 +1,8 @@
 """What the workers found: runs, which are only ever added to a series, with candidates and lesions."""
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -81,3 +83,45 @@ class Lesion(tables.Base):
     agatston: orm.Mapped[float]
     volume_mm3: orm.Mapped[float]
     mass_mg: orm.Mapped[float]
+
+
+_PLANES = ("axial", "sagittal", "coronal")
+_CANDIDATE = ("number", "centre", "voxels", "max_hu", "status", "doubt")
+_LESION = ("number", "centre", "slices", "max_hu", "agatston", "volume_mm3", "mass_mg")
+
+
+def candidate_row(run_id: int, one: Mapping[str, Any]) -> Candidate:
+    """Build the row of a candidate, named as in `cac.finding.Candidate`."""
+    probabilities: Mapping[str, float] = one.get("probabilities") or {}
+    return Candidate(
+        run_id=run_id,
+        **{name: _plain(one.get(name)) for name in _CANDIDATE},
+        **{plane: _plain(probabilities.get(plane)) for plane in _PLANES},
+    )
+
+
+def candidate_values(one: Candidate) -> Mapping[str, Any]:
+    """Return a candidate's row as it was given."""
+    return {
+        **{name: getattr(one, name) for name in _CANDIDATE},
+        "probabilities": {plane: getattr(one, plane) for plane in _PLANES},
+    }
+
+
+def lesion_row(run_id: int, one: Mapping[str, Any]) -> Lesion:
+    """Build the row of a lesion, named as in `cac.finding.Lesion`."""
+    return Lesion(run_id=run_id, **{name: _plain(one[name]) for name in _LESION})
+
+
+def lesion_values(one: Lesion) -> Mapping[str, Any]:
+    """Return a lesion's row as it was given."""
+    return {name: getattr(one, name) for name in _LESION}
+
+
+def _plain(value: Any) -> Any:
+    """Return what a driver takes: numpy's numbers have `item`, words their value."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(part) for part in value)
+    if hasattr(value, "item"):
+        return value.item()
+    return str(value.value) if hasattr(value, "value") else value

@@ -1,0 +1,241 @@
+"""What the worklist shows: studies in reading order, page by page, and what moved since."""
+
+import base64
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from cac import reasons
+from triage import domain, errors
+from triage.db import columns, flags, results, runs, session, tables
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Say which studies are wanted; None wants all. A study without a date lies outside every range of dates."""
+
+    date_from: dt.date | None = None
+    date_to: dt.date | None = None
+    priority: domain.Priority | None = None
+    outcome: domain.Outcome | None = None
+    accession: str | None = None
+    patient_id: str | None = None
+    patient_name: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlagRecord:
+    """Hold a flag as it was written."""
+
+    priority: domain.Priority
+    outcome: domain.Outcome
+    reasons: tuple[reasons.Reason, ...]
+    agatston: float | None
+    category: str | None
+    updated_at: dt.datetime
+    version: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """Hold one line of the worklist."""
+
+    study_instance_uid: str
+    accession_number: str
+    patient_id: str
+    patient_name: str
+    study_date: str
+    description: str
+    received_at: dt.datetime
+    images_received: int
+    images_expected: int | None
+    flag: FlagRecord
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeriesRow:
+    """Hold a series of a study; `standing` is what it counts for among the others."""
+
+    series_instance_uid: str
+    description: str
+    modality: str
+    state: domain.SeriesState
+    standing: domain.Standing
+    reasons: tuple[reasons.Reason, ...]
+    images_received: int
+    images_expected: int | None
+    newest_run: runs.RunRecord | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyDetail(StudyRow):
+    """Hold a study with its series."""
+
+    series: tuple[SeriesRow, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """Hold a page of the worklist and the cursor of the next, None on the last."""
+
+    items: list[StudyRow]
+    next: str | None
+
+
+def page(db: session.Database, filters: Filters, cursor: str | None, limit: int) -> Page:
+    """Return studies in reading order: high, routine, low, then the oldest received first.
+
+    Raises NotFound for a cursor that no page gave.
+    """
+    key = (tables.Study.priority, tables.Study.received_at, tables.Study.study_instance_uid)
+    query = sa.select(tables.Study).where(*_wanted(filters)).order_by(*key).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(sa.tuple_(*key) > sa.tuple_(*_decode(cursor)))
+    with db.read() as open_session:
+        studies = list(open_session.scalars(query))
+        rows = _rows(open_session, studies[:limit])
+    more = len(studies) > limit and limit > 0
+    return Page(items=rows, next=_encode(studies[limit - 1]) if more else None)
+
+
+def changes(db: session.Database, since: int, limit: int) -> tuple[list[StudyRow], int]:
+    """Return studies whose flag changed after a change's number, in order of change, and the number to go on from."""
+    query = sa.select(tables.Study).where(tables.Study.change_number > since)
+    with db.read() as open_session:
+        studies = list(open_session.scalars(query.order_by(tables.Study.change_number).limit(limit)))
+        rows = _rows(open_session, studies)
+    return rows, studies[-1].change_number if studies else since
+
+
+def study(db: session.Database, study_uid: str) -> StudyDetail:
+    """Return a study with its series; raises NotFound."""
+    with db.read() as open_session:
+        row = open_session.get(tables.Study, study_uid)
+        if row is None:
+            raise errors.NotFound("no such study is known")
+        series, votes = flags.votes_of(open_session, row)
+        past = flags.runs_of(open_session, [one.series_instance_uid for one in series])
+        line = _rows(open_session, [row])[0]
+        fields = {field.name: getattr(line, field.name) for field in dataclasses.fields(StudyRow)}
+        return StudyDetail(
+            **fields,
+            series=tuple(
+                _series_row(one, vote, past[one.series_instance_uid]) for one, vote in zip(series, votes, strict=True)
+            ),
+        )
+
+
+def counts(db: session.Database) -> Mapping[str, Mapping[str, int]]:
+    """Count studies by priority and by outcome, series by state, runs by phase, and instances by kind."""
+    asked: Mapping[str, Any] = {
+        "priority": tables.Study.priority,
+        "outcome": tables.Study.outcome,
+        "series": tables.Series.state,
+        "runs": results.Run.phase,
+        "instances": tables.Instance.kind,
+    }
+    with db.read() as open_session:
+        return {
+            name: {
+                word.value: number
+                for word, number in open_session.execute(sa.select(column, sa.func.count()).group_by(column))
+            }
+            for name, column in asked.items()
+        }
+
+
+def _wanted(filters: Filters) -> list[sa.ColumnElement[bool]]:
+    study_ = tables.Study
+    wanted: list[sa.ColumnElement[bool]] = []
+    if filters.date_from is not None:
+        wanted.append(study_.study_date >= filters.date_from.strftime("%Y%m%d"))
+    if filters.date_to is not None:
+        wanted += [study_.study_date != "", study_.study_date <= filters.date_to.strftime("%Y%m%d")]
+    if filters.priority is not None:
+        wanted.append(study_.priority == filters.priority)
+    if filters.outcome is not None:
+        wanted.append(study_.outcome == filters.outcome)
+    if filters.accession is not None:
+        wanted.append(study_.accession_number == filters.accession)
+    if filters.patient_id is not None:
+        wanted.append(study_.patient_id == filters.patient_id)
+    if filters.patient_name is not None:
+        wanted.append(study_.patient_name.icontains(filters.patient_name, autoescape=True))
+    return wanted
+
+
+def _rows(db: orm.Session, studies: Sequence[tables.Study]) -> list[StudyRow]:
+    series = tables.Series
+    uids = [one.study_instance_uid for one in studies]
+    images = {
+        uid: (received, expected)
+        for uid, received, expected in db.execute(
+            sa.select(
+                series.study_instance_uid, sa.func.sum(series.images_received), sa.func.sum(series.declared_images)
+            )
+            .where(series.study_instance_uid.in_(uids))
+            .group_by(series.study_instance_uid)
+        )
+    }
+    return [_row(one, *images.get(one.study_instance_uid, (0, None))) for one in studies]
+
+
+def _row(one: tables.Study, received: int, expected: int | None) -> StudyRow:
+    return StudyRow(
+        study_instance_uid=one.study_instance_uid,
+        accession_number=one.accession_number,
+        patient_id=one.patient_id,
+        patient_name=one.patient_name,
+        study_date=one.study_date,
+        description=one.description,
+        received_at=one.received_at,
+        images_received=int(received),
+        images_expected=None if expected is None else int(expected),
+        flag=FlagRecord(
+            priority=one.priority,
+            outcome=one.outcome,
+            reasons=one.reasons,
+            agatston=one.agatston,
+            category=one.category,
+            updated_at=one.flag_updated_at,
+            version=one.flag_version,
+        ),
+    )
+
+
+def _series_row(one: tables.Series, vote: domain.SeriesVote, past: Sequence[results.Run]) -> SeriesRow:
+    return SeriesRow(
+        series_instance_uid=one.series_instance_uid,
+        description=one.description,
+        modality=one.modality,
+        state=one.state,
+        standing=vote.standing,
+        reasons=vote.reasons,
+        images_received=one.images_received,
+        images_expected=one.declared_images,
+        newest_run=runs.record(past[-1]) if past else None,
+    )
+
+
+def _encode(last: tables.Study) -> str:
+    key = [columns.READING_ORDER.index(last.priority), last.received_at.isoformat(), last.study_instance_uid]
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+
+def _decode(cursor: str) -> tuple[sa.ColumnElement[Any], ...]:
+    try:
+        place, received_at, uid = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        moment = dt.datetime.fromisoformat(received_at).astimezone(dt.UTC)
+        priority = columns.READING_ORDER[range(len(columns.READING_ORDER))[place]]
+        return (
+            sa.literal(priority, columns.ReadingPlace()),
+            sa.literal(moment, columns.UtcDateTime()),
+            sa.literal(str(uid)),
+        )
+    except (ValueError, TypeError, IndexError) as exc:
+        raise errors.NotFound("no page gave this cursor") from exc
