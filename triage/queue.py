@@ -13,7 +13,7 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Any, TypeAlias
 
-import celery  # type: ignore[import-untyped]
+import celery
 import kombu.exceptions
 from kombu.transport import filesystem
 

@@ -1,0 +1,203 @@
+"""A series' files as one volume in HU, in the orientation and geometry that the science expects."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from typing import TypeVar
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.pixels import utils as pixels
+
+from cac import errors as cac_errors
+from cac import reasons, volume
+from triage import domain, errors, spool
+from triage.dicom import headers
+
+AIR_HU = -1024.0
+_THREADS = min(4, os.cpu_count() or 1)
+_PLAUSIBLE_HU = (-500.0, 3071.0)
+"""A padding value inside this range would erase tissue or calcium: it is not believed."""
+
+# One acquisition, reconstructed once: what must not differ within a series, and what it is called.
+_SAME = {
+    "sop_class_uid": "SOP classes",
+    "patient_id": "patients",
+    "study_instance_uid": "studies",
+    "series_instance_uid": "series",
+    "frame_of_reference_uid": "frames of reference",
+    "kvp": "tube voltages",
+    "kernel": "kernels",
+    "thickness": "slice thicknesses",
+}
+# What the pipeline reads beside pixels, rescale and padding being part of these: names and acquisition are not.
+_READ = (
+    *(name for name in _SAME if name != "patient_id"),
+    *("modality", "image_type", "rows", "columns", "pixel_spacing", "position", "orientation"),
+    *("contrast_agent", "lossy", "rescale_present", "rescale_type"),
+)
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class SeriesHeaders:
+    """Hold a series before its pixels are decoded: data sets without pixels and what they say, in the paths' order."""
+
+    paths: tuple[pathlib.Path, ...]
+    datasets: tuple[pydicom.Dataset, ...]
+    instances: tuple[domain.Instance, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedSeries:
+    """Hold a series as a volume. `sources` are its headers in the volume's slice order.
+
+    `flip_rows` and `flip_columns` say that the volume runs against the images' own rows and columns.
+    """
+
+    volume: volume.Volume
+    sources: tuple[pydicom.Dataset, ...]
+    flip_rows: bool
+    flip_columns: bool
+
+
+def read_headers(paths: Sequence[pathlib.Path]) -> SeriesHeaders:
+    """Read the headers of a series; UnreadableImage, StorageError."""
+    if not paths:
+        raise errors.UnreadableImage("The series has no image.")
+    with _quiet():
+        datasets = tuple(_border(path, lambda path: pydicom.dcmread(path, stop_before_pixels=True)) for path in paths)
+    instances = tuple(map(_instance, paths))
+    if not all(instance.series_instance_uid for instance in instances):
+        raise errors.UnreadableImage("An image names no series.")
+    return SeriesHeaders(paths=tuple(paths), datasets=datasets, instances=instances)
+
+
+def load_series(series: SeriesHeaders) -> LoadedSeries:
+    """Decode a series into a volume; GeometryError, UnreadableImage, StorageError."""
+    _refuse_mixed(series)
+    stacking = volume.stack([_pose(instance) for instance in series.instances])
+    first = series.instances[stacking.order[0]]
+    shape = (len(series.paths), first.rows or 0, first.columns or 0)
+    hu = np.empty(shape, np.float32)
+    rows, columns = (-1 if flip else 1 for flip in (stacking.flip_rows, stacking.flip_columns))
+
+    def fill(slot: int) -> None:
+        image = _border(series.paths[stacking.order[slot]], lambda path: _hu(pydicom.dcmread(path)))
+        if image.shape != shape[1:]:
+            raise errors.UnreadableImage("An image has pixels of another shape than its header says.")
+        hu[slot] = image[::rows, ::columns]
+
+    with _quiet(), futures.ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, range(len(series.paths))))  # the first error surfaces here
+    spacing = first.pixel_spacing or (math.nan, math.nan)
+    return LoadedSeries(
+        volume=volume.Volume(
+            hu=hu,
+            spacing=(stacking.increment, *spacing),
+            thickness=first.thickness if first.thickness is not None else math.nan,
+            origin=stacking.origin,
+        ),
+        sources=tuple(series.datasets[index] for index in stacking.order),
+        flip_rows=stacking.flip_rows,
+        flip_columns=stacking.flip_columns,
+    )
+
+
+def to_source(series: LoadedSeries, mask: volume.BoolArray) -> volume.BoolArray:
+    """Turn a mask of the volume, bool (slice, row, column), into the orientation of the images as they were sent."""
+    return mask[:, :: -1 if series.flip_rows else 1, :: -1 if series.flip_columns else 1]
+
+
+def same_image(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Tell whether two files hold the same image: equal pixels in HU, and equal attributes that the pipeline reads.
+
+    Another transfer syntax or a corrected name is no difference; UnreadableImage, StorageError.
+    """
+    first, second = _instance(one), _instance(other)
+    if any(getattr(first, name) != getattr(second, name) for name in _READ):
+        return False
+    with _quiet():
+        left, right = (_border(path, lambda path: _hu(pydicom.dcmread(path))) for path in (one, other))
+    return bool(np.array_equal(left, right))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop warnings: pydicom's quote values of the header, and so the patient."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _border(path: pathlib.Path, read: Callable[[pathlib.Path], _Answer]) -> _Answer:
+    """Translate what pydicom and its decoders raise, which is nearly everything; no patient data in the message."""
+    try:
+        return read(path)
+    except (errors.TriageError, MemoryError):
+        raise
+    except OSError as exc:
+        raise errors.StorageError(f"{path.name} cannot be read: {exc.strerror}.") from exc
+    except Exception as exc:
+        raise errors.UnreadableImage(f"{path.name} is no readable image ({type(exc).__name__}).") from exc
+
+
+def _instance(path: pathlib.Path) -> domain.Instance:
+    # Where the file lies and what it weighs is not asked here: only the header's own words are.
+    return _border(
+        path,
+        lambda path: headers.Header(path.read_bytes()).instance(
+            spool.Stored(path="", size=0, sha256=""), domain.InstanceKind.IMAGE
+        ),
+    )
+
+
+def _pose(instance: domain.Instance) -> volume.Pose:
+    return volume.Pose(
+        position=instance.position,
+        orientation=instance.orientation,
+        spacing=instance.pixel_spacing,
+        rows=instance.rows,
+        columns=instance.columns,
+        thickness=instance.thickness,
+    )
+
+
+def _refuse_mixed(series: SeriesHeaders) -> None:
+    """Raise GeometryError where the images contradict each other or their values are no HU."""
+    for name, what in _SAME.items():
+        if len({getattr(instance, name) for instance in series.instances}) > 1:
+            raise cac_errors.GeometryError(reasons.reason(reasons.ReasonCode.MIXED_GEOMETRY, what=what))
+    if not all(instance.rescale_present for instance in series.instances):
+        raise cac_errors.GeometryError(reasons.reason(reasons.ReasonCode.RESCALE_ABSENT))
+    if len({(float(each.RescaleSlope), float(each.RescaleIntercept)) for each in series.datasets}) > 1:
+        raise cac_errors.GeometryError(reasons.reason(reasons.ReasonCode.MIXED_GEOMETRY, what="rescale"))
+
+
+def _hu(dataset: pydicom.Dataset) -> NDArray[np.float32]:
+    """Return an image in HU, padding as air; the rescale is linear (PS3.3 C.11.1)."""
+    stored = pixels.pixel_array(dataset)
+    slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+    hu = stored.astype(np.float32)
+    hu *= np.float32(slope)
+    hu += np.float32(intercept)
+    padding = _padding(dataset)
+    if padding is not None and not _PLAUSIBLE_HU[0] < padding * slope + intercept <= _PLAUSIBLE_HU[1]:
+        hu[stored == padding] = AIR_HU
+    return np.maximum(hu, np.float32(AIR_HU), out=hu)
+
+
+def _padding(dataset: pydicom.Dataset) -> int | None:
+    """Return the stored value outside the scanned circle; some write a signed one as unsigned."""
+    value = dataset.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    signed = dataset.get("PixelRepresentation") == 1
+    return value - 65536 if signed and value > 32767 else value
