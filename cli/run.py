@@ -58,9 +58,10 @@ def run(
     for each in series:
         try:
             result = _one(each, bench)
-        except (errors.TriageError, OSError, ValueError, MemoryError) as failure:
+        except Exception as failure:  # one series' failure must not hide the others' results
             failed += 1
-            sys.stderr.write(f"cac-triage: series {each.series_instance_uid}: {failure or type(failure).__name__}\n")
+            why = str(failure) if isinstance(failure, errors.TriageError) else f"{type(failure).__name__}: {failure}"
+            sys.stderr.write(f"cac-triage: series {each.series_instance_uid}: {why}\n")
             continue
         results.append(result)
         if as_json:

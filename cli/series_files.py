@@ -64,5 +64,4 @@ def _inspect(path: pathlib.Path) -> domain.Instance | None:
 
 
 def _content_hash(keys: Iterable[tuple[str, str, str]]) -> str:
-    lines = "\n".join(" ".join(key) for key in sorted(keys))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(" ".join(key) for key in keys)).encode()).hexdigest()

@@ -4,9 +4,13 @@ import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
+import socket
+import threading
 from collections.abc import Iterator
 
-from fastapi import testclient
+import fastapi
+import httpx
+import uvicorn
 
 from cac import reasons
 from service.api import app, deps
@@ -27,7 +31,7 @@ class Served:
     db: session.Database
     results: pathlib.Path
     rules: rules.Rules
-    client: testclient.TestClient
+    client: httpx.Client
     now: dt.datetime = START
 
     def agree(self, agreed: bool = True) -> None:
@@ -122,14 +126,31 @@ def instance(number: int, image: int, **changes: object) -> domain.Instance:
 
 
 @contextlib.contextmanager
-def running(database_url: str, home: pathlib.Path, *, errors_reach_tests: bool = True) -> Iterator[Served]:
+def serving(application: fastapi.FastAPI) -> Iterator[httpx.Client]:
+    """Serve an application on a free port until the block ends."""
+    config = uvicorn.Config(application, log_config=None, access_log=False, ws="none", lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            # Connections wait in the socket's queue until the server takes them: nothing to poll for.
+            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=20) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextlib.contextmanager
+def running(database_url: str, home: pathlib.Path) -> Iterator[Served]:
     """Serve a database until the block ends; spool and database agree."""
     db = session.Database(database_url)
     (home / "spool").mkdir(parents=True)
     site = rules.from_settings(settings.load(home=home))
     served: Served
     desk = deps.Desk(db=db, spool=home / "spool", results=home / "results", min_free_bytes=1, clock=lambda: served.now)
-    with testclient.TestClient(app.create_app(desk), raise_server_exceptions=errors_reach_tests) as client:
+    with serving(app.create_app(desk)) as client:
         served = Served(db=db, results=home / "results", rules=site, client=client)
         served.agree()
         yield served

@@ -65,9 +65,23 @@ def install(app: fastapi.FastAPI) -> None:
     """Make an application answer every failure with a problem document."""
     app.add_exception_handler(starlette_exceptions.HTTPException, _http)
     app.add_exception_handler(exceptions.RequestValidationError, _invalid)
+    app.add_exception_handler(Invalid, _refused)
     app.add_exception_handler(errors.NotFound, _not_found)
     app.add_exception_handler(errors.RetriableError, _retriable)
     app.add_exception_handler(Exception, _unforeseen)
+
+
+class Invalid(Exception):
+    """Refuse a request whose `where` holds a value that no check of its form can find wrong."""
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+async def _refused(request: fastapi.Request, error: Exception) -> fastapi.Response:
+    where = error.where if isinstance(error, Invalid) else "request"
+    return response(422, "The request is not valid.", errors=[{"where": where, "message": str(error)}])
 
 
 async def _http(request: fastapi.Request, error: Exception) -> fastapi.Response:

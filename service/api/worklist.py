@@ -5,7 +5,7 @@ from typing import Annotated
 import fastapi
 
 from service.api import deps, problems, schemas
-from triage import domain
+from triage import domain, errors
 from triage.db import worklist
 
 router = fastapi.APIRouter(prefix="/api/v1", tags=["worklist"], responses=problems.documented())
@@ -71,7 +71,10 @@ def _page(
     )
     cursor = filters.cursor
     for _ in range(_HIDDEN_TRIES):
-        page = worklist.page(desk.db, wanted, cursor, filters.limit)
+        try:
+            page = worklist.page(desk.db, wanted, cursor, filters.limit)
+        except errors.NotFound as exc:
+            raise problems.Invalid("cursor", str(exc)) from exc
         items = [schemas.WorklistItem.model_validate(row) for row in page.items]
         cursor = page.next
         if not trusted:

@@ -1,6 +1,5 @@
 import fastapi
 import served
-from fastapi import testclient
 
 from service.api import app, deps, problems
 from triage.db import session
@@ -9,7 +8,7 @@ from triage.db import session
 def test_a_database_out_of_reach_is_503_with_retry_after(tmp_path):
     db = session.Database(f"sqlite:///{tmp_path}/gone/away.sqlite")
     desk = deps.Desk(db=db, spool=tmp_path, results=tmp_path, min_free_bytes=1)
-    with testclient.TestClient(app.create_app(desk)) as client:
+    with served.serving(app.create_app(desk)) as client:
         for path in ("/api/v1/worklist", "/api/v1/changes", f"/api/v1/studies/{served.uid(1)}/flag"):
             answer = client.get(path)
             assert answer.status_code == 503
@@ -28,7 +27,7 @@ def test_what_nobody_foresaw_is_a_500_that_tells_nothing_of_it():
     def fail() -> None:
         raise RuntimeError("DOE^JANE")
 
-    with testclient.TestClient(broken, raise_server_exceptions=False) as client:
+    with served.serving(broken) as client:
         answer = client.get("/")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
@@ -38,7 +37,7 @@ def test_what_nobody_foresaw_is_a_500_that_tells_nothing_of_it():
 def test_the_description_has_examples_and_problem_documents(tmp_path):
     db = session.Database(f"sqlite:///{tmp_path}/any.sqlite")
     desk = deps.Desk(db=db, spool=tmp_path, results=tmp_path, min_free_bytes=1)
-    with testclient.TestClient(app.create_app(desk)) as client:
+    with served.serving(app.create_app(desk)) as client:
         described = client.get("/openapi.json").json()
     db.dispose()
     for path, methods in described["paths"].items():
