@@ -6,6 +6,7 @@ import datetime as dt
 import signal
 import socket
 import threading
+import weakref
 from collections.abc import Callable
 from typing import cast
 
@@ -53,6 +54,7 @@ class Receiver:
         self._stopping = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="listener-heartbeat", daemon=True)
         self._entity = pynetdicom.AE(ae_title=listening.ae_title)
+        self._wires: weakref.WeakKeyDictionary[threading.Thread, socket.socket] = weakref.WeakKeyDictionary()
         self._server: transport.ThreadedAssociationServer | None = None
 
     @property
@@ -119,10 +121,16 @@ class Receiver:
     def _connected(self, event: evt.Event) -> None:
         wire = event.assoc.dul.socket
         if wire is not None and wire.socket is not None:
+            self._wires[event.assoc] = wire.socket
             with contextlib.suppress(OSError):
                 wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _disconnected(self, event: evt.Event) -> None:
+        # pynetdicom forgets to close a socket whose peer has reset it.
+        wire = self._wires.pop(event.assoc, None)
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.close()
         # A probe that connects and leaves would hold its thread, and a place, until a time-out: wake it up.
         if event.assoc.is_acceptor and event.assoc.requestor.primitive is None:
             event.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # reads as a time-out
