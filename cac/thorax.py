@@ -114,8 +114,9 @@ def find_lungs(grid: Grid) -> volume.BoolArray:
     A small field of view cuts the lungs, so touching the border says nothing: density tells them from room air, by a
     low percentile because rooms hold couches.
     """
-    air = (grid.hu < AIR_HU) & (grid.hu > PADDING_HU)
-    labels, count = ndimage.label(air)
+    # Beside padding, tissue averages to the density of lung: that rim would join lung with the air outside.
+    measured = ~ndimage.binary_dilation(grid.hu <= PADDING_HU, np.ones((1, 3, 3)))
+    labels, count = ndimage.label((grid.hu < AIR_HU) & measured)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     smallest = LUNG_ML * 1000.0 / float(np.prod(grid.spacing))
@@ -155,16 +156,16 @@ def _midline(between: volume.BoolArray, depth: tuple[int, int]) -> float:
 
 
 def _spine_front(grid: Grid, midline: float, depth: tuple[int, int]) -> volume.FloatArray:
-    """Return, per slice, the row of the vertebral bodies' front; a usual proportion where no bone is seen."""
+    """Return, per slice, the row of the vertebral bodies' front; the lungs' end where no bone is in view."""
     half = SPINE_HALF_WIDTH_MM / grid.spacing[2]
     low, high = max(0, round(midline - half)), round(midline + half) + 1
     share = (grid.hu[:, :, low:high] > BONE_HU).mean(axis=2)
     reach = max(1, round(12.0 / grid.spacing[0]))
     share = ndimage.maximum_filter1d(share, 2 * reach + 1, axis=0)
     length = depth[1] - depth[0]
-    first, usual = depth[0] + int(0.55 * length), depth[0] + 0.7 * length
+    first = depth[0] + int(0.55 * length)
     solid = share[:, first : depth[1]] >= 0.5
-    front = np.where(solid.any(axis=1), first + solid.argmax(axis=1), usual)
+    front = np.where(solid.any(axis=1), first + solid.argmax(axis=1), 2 * grid.hu.shape[1])
     smooth = ndimage.median_filter(front.astype(np.float32), 2 * reach + 1, mode="nearest")
     return np.asarray(smooth, dtype=np.float32)
 
