@@ -1,0 +1,14 @@
+"""The schema: made by migrations, and the one the tables say."""
+
+import alembic.command
+
+from triage.db import session
+
+
+def test_a_migrated_database_is_at_head_and_agrees_with_the_tables(database_url):
+    assert session.at_head(database_url)
+    alembic.command.check(session._config(database_url))
+
+
+def test_an_empty_database_is_not_at_head(tmp_path):
+    assert not session.at_head(f"sqlite:///{tmp_path / 'empty.sqlite'}")
