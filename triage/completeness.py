@@ -1,9 +1,12 @@
 """When a series counts as whole. Pure: the clock is an argument."""
 
+from __future__ import annotations  # the field `reasons` would hide the module of that name
+
 import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeAlias
 
 from cac import errors, reasons, volume
 from triage import domain
@@ -23,12 +26,15 @@ WAIT = Decision.WAIT
 COMPLETE = Decision.COMPLETE
 
 
+Missing: TypeAlias = tuple[reasons.Reason, ...]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Hold the decision and, where it is COMPLETE, what is missing: such a series can lower nothing."""
 
     decision: Decision
-    reasons: tuple[reasons.Reason, ...] = ()
+    reasons: Missing = ()
 
 
 def judge(
@@ -41,15 +47,15 @@ def judge(
     """
     since = (now - snapshot.last_image_at).total_seconds()
     if since < settle:
-        return Verdict(decision=WAIT)
+        return Verdict(decision=WAIT, reasons=())
     if hopeless:
-        return Verdict(decision=COMPLETE)
+        return Verdict(decision=COMPLETE, reasons=())
     silent = [_silent(last, now, quiet) for last in snapshot.open_last_images]
     if not all(silent):
-        return Verdict(decision=WAIT)
+        return Verdict(decision=WAIT, reasons=())
     missing = _missing(snapshot, broken=snapshot.aborted or any(silent), quiet=quiet)
     if missing and since < quiet:
-        return Verdict(decision=WAIT)
+        return Verdict(decision=WAIT, reasons=())
     return Verdict(decision=COMPLETE, reasons=missing)
 
 
