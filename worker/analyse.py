@@ -113,8 +113,11 @@ def undecided(found: finding.CalciumFinding) -> finding.CalciumFinding:
 
 def _objections(series: reading.SeriesHeaders, limits: suitability.Limits) -> tuple[reasons.Reason, ...]:
     """Return what the headers say against the series, by the node's own rule of eligibility."""
-    names = [field.name for field in dataclasses.fields(domain.HeaderFacts)]
-    facts = [domain.HeaderFacts(**{name: getattr(each, name) for name in names}) for each in series.instances]
+    same = {field.name for field in dataclasses.fields(domain.HeaderFacts)} - {"description"}
+    facts = [
+        domain.HeaderFacts(**{name: getattr(each, name) for name in same}, description=each.series_description)
+        for each in series.instances
+    ]
     _, why = eligibility.standing(list(dict.fromkeys(facts)), limits)
     return why
 
