@@ -133,7 +133,7 @@ class Receiver:
                 wire.close()
         # A probe that connects and leaves would hold its thread, and a place, until a time-out: wake it up.
         if event.assoc.is_acceptor and event.assoc.requestor.primitive is None:
-            event.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # reads as a time-out
+            event.assoc.dul.to_user_queue.put(None)  # reads as a time-out
 
     def _released(self, event: evt.Event) -> None:
         self._ended(event, aborted=False)
