@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TypeAlias
 
 from cac import errors, reasons, volume
 from triage import domain
@@ -26,15 +25,12 @@ WAIT = Decision.WAIT
 COMPLETE = Decision.COMPLETE
 
 
-Missing: TypeAlias = tuple[reasons.Reason, ...]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Hold the decision and, where it is COMPLETE, what is missing: such a series can lower nothing."""
 
     decision: Decision
-    reasons: Missing = ()
+    reasons: tuple[reasons.Reason, ...] = ()
 
 
 def judge(

@@ -23,8 +23,6 @@ def from_settings(values: settings.Settings) -> Rules:
     """Build the rules from the settings."""
     return Rules(
         limits=values.limits,
-        admission=eligibility.Admission(
-            admit=values.admit, admit_not=values.admit_not, admit_codes=values.admit_codes
-        ),
+        admission=eligibility.Admission(admit=values.admit, admit_not=values.admit_not, admit_codes=values.admit_codes),
         high_from_agatston=values.high_from_agatston,
     )

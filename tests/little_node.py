@@ -1,0 +1,121 @@
+"""A node in one process for tests of cases: real listener, spool, database and worker code; only clock and queue are seams."""
+
+import contextlib
+import datetime as dt
+import pathlib
+from collections.abc import Iterator
+
+from cac import finding
+from service import assembler, receiver
+from triage import domain, rules, settings, spool
+from triage.db import session, worklist
+from triage.dicom import sending
+from worker import analyse, triage_series
+
+
+class Clock:
+    """Tell the time that a test moves on."""
+
+    def __init__(self) -> None:
+        self._offset = dt.timedelta()
+
+    def __call__(self) -> dt.datetime:
+        return domain.utc_now() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        self._offset += dt.timedelta(seconds=seconds)
+
+
+class LittleNode:
+    """Receive by C-STORE on a free port, assemble at `settle` or `give_up_waiting`, work in this process."""
+
+    def __init__(self, home: pathlib.Path, engine: analyse.Engine, models_hash: str = "m" * 64) -> None:
+        self.config = settings.load(home=home, dicom_port=0, min_free_bytes=0)
+        self.clock = Clock()
+        home.mkdir(parents=True, exist_ok=True)
+        session.upgrade(self.config.database)
+        self.db = session.Database(self.config.database)
+        self.spool = spool.Spool(self.config.spool)
+        self.rules = rules.from_settings(self.config)
+        self.rung: list[str] = []
+        self.assembler = assembler.Assembler(
+            self.db, self.spool, self.rung.append, self.rules, assembler.timing_of(self.config)
+        )
+        self.receiver = receiver.Receiver(
+            self.db, self.spool, self.rules, receiver.listening_of(self.config), self.clock
+        )
+        self.use(engine, models_hash)
+
+    def use(self, engine: analyse.Engine, models_hash: str) -> None:
+        """Work with this engine from now on."""
+        self.bench = triage_series.Bench(
+            db=self.db,
+            spool=self.spool,
+            results=self.config.results,
+            rules=self.rules,
+            engine=engine,
+            models_hash=models_hash,
+            worker="little",
+            lease_seconds=30.0,
+            max_attempts=1,
+        )
+
+    def send(self, *paths: pathlib.Path) -> sending.Report:
+        target = sending.Target(aet="CACTRIAGE", host="127.0.0.1", port=self.receiver.port)
+        return sending.send(paths, target)
+
+    def settle(self) -> None:
+        """Let the settle time pass, then work."""
+        self._pass(3.0)
+
+    def give_up_waiting(self) -> None:
+        """Let the quiet time pass, then work."""
+        self._pass(25.0)
+
+    def _pass(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.assembler.tick(self.clock())
+        self.work()
+
+    def work(self) -> None:
+        while self.rung:
+            triage_series.triage(self.rung.pop(0), self.bench)
+
+    def studies(self) -> dict[str, worklist.StudyRow]:
+        page = worklist.page(self.db, worklist.Filters(), None, 100)
+        return {row.study_instance_uid: row for row in page.items}
+
+    def only(self) -> worklist.StudyRow:
+        """Return the one study there is."""
+        (row,) = self.studies().values()
+        return row
+
+
+class ConstantEngine:
+    """Answer the same probability everywhere: 0 is the net that misses everything, the worst a case can meet."""
+
+    provider = "constant"
+    spec = finding.NetSpec(
+        levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
+    )
+
+    def __init__(self, probability: float = 0.0) -> None:
+        self._probability = probability
+
+    def predict(self, plane: finding.Plane, stack):  # noqa: ANN001, ANN201
+        import numpy as np
+
+        return np.full((stack.shape[0], *stack.shape[2:]), self._probability, np.float32)
+
+
+@contextlib.contextmanager
+def running(home: pathlib.Path, engine: analyse.Engine) -> Iterator[LittleNode]:
+    """Run a little node until the block ends."""
+    node = LittleNode(home, engine)
+    node.receiver.start()
+    try:
+        node.assembler.tick(node.clock())
+        yield node
+    finally:
+        node.receiver.stop()
+        node.db.dispose()
