@@ -14,20 +14,12 @@ BOX_MM = 160.0
 BOX_STEP_MM = 2.0
 PAPER_BOX_PX = 320
 ENVELOPE_MM = 14.0
-TOP_SHARE = 0.55
-ABOVE_TOP_MM = 8.0
-DOME_SHARE = 0.75
-DOME_WITHIN_MM = 25.0
-AIRED_BELOW_SHARE = 0.5
 HULL_SLACK_MM = 6.0
-BELOW_DOME_MM = 40.0
-SEEN_BELOW_DOME_MM = 30.0
-LUNG_END_SHARE = 0.12
 FOOTPRINT_MM = 40.0
 LIVER_ABOVE_DOME_MM = 18.0
 SPINE_GAP_MM = 5.0
-SMALLEST_CM2 = 25.0
 OFF_CENTRE_MM = 40.0
+OUTSIDE_MM = 80.0
 LEAVES_IMAGE_MM = 10.0
 JUMP_MM = 15.0
 
@@ -59,17 +51,6 @@ class Heart:
     doubts: tuple[reasons.Reason, ...]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Range:
-    """Hold the heart's coarse slices, half-open, the slice of the right dome, and which ends were seen."""
-
-    start: int
-    stop: int
-    dome: int
-    top_seen: bool
-    bottom_seen: bool
-
-
 def locate(native: volume.Volume, *, profile: finding.Profile = finding.Profile.DEFAULT) -> Heart | None:
     """Locate the heart; return None where no heart lies between two lungs.
 
@@ -78,7 +59,7 @@ def locate(native: volume.Volume, *, profile: finding.Profile = finding.Profile.
     chest = thorax.survey(native)
     if chest is None:
         return None
-    ends = _range(chest)
+    ends = thorax.extent(chest)
     if ends is None:
         return None
     core = _core(chest, ends)
@@ -89,6 +70,9 @@ def locate(native: volume.Volume, *, profile: finding.Profile = finding.Profile.
     if centres.size == 0:
         return None
     centre = _median_centre(centres)
+    body = thorax.body_centre(chest, ends.start, ends.stop)
+    if abs(centre[0] - body[0]) * chest.grid.spacing[1] > OUTSIDE_MM:
+        return None
     envelope = _envelope(chest, core)
     box = _box(native, chest.grid, envelope, centre, profile)
     return Heart(
@@ -99,56 +83,7 @@ def locate(native: volume.Volume, *, profile: finding.Profile = finding.Profile.
     )
 
 
-def _range(chest: thorax.Thorax) -> _Range | None:
-    """Find the heart's slices: from where the middle has narrowed above it to well below the right dome."""
-    step = chest.grid.spacing[0]
-    smooth = max(1, round(7.5 / step))
-    right = ndimage.uniform_filter1d(chest.right, smooth, mode="nearest")
-    middle = ndimage.uniform_filter1d(chest.middle, smooth, mode="nearest")
-    aired = ndimage.uniform_filter1d(chest.right + chest.left, smooth, mode="nearest")
-    if min(chest.right.max(), chest.left.max()) < 5.0:
-        return None
-    dome, dome_seen = _dome(right, step)
-    widest = int(middle[: dome + 1].argmax())
-    if middle[widest] < SMALLEST_CM2:
-        return None
-    narrow = np.flatnonzero(middle[: widest + 1] < TOP_SHARE * middle[widest])
-    start = max(0, int(narrow[-1]) - round(ABOVE_TOP_MM / step)) if narrow.size else 0
-    stop, bottom_seen = _bottom(aired, dome, step)
-    return _Range(start=start, stop=stop, dome=dome, top_seen=narrow.size > 0, bottom_seen=dome_seen and bottom_seen)
-
-
-def _dome(right: volume.FloatArray, step: float) -> tuple[int, bool]:
-    """Return the slice where the liver's dome has taken a quarter of the right lung within 25 mm, and whether it did.
-
-    The growing heart takes lung too, above all in a small field of view, but not that fast.
-    """
-    window = max(2, math.ceil(DOME_WITHIN_MM / step) + 1)
-    recent = ndimage.maximum_filter1d(right, window, origin=(window - 1) // 2, mode="nearest")
-    lowest = 0.1 * right.max()
-    fallen = np.flatnonzero((right < DOME_SHARE * recent) & (recent > lowest))
-    fallen = fallen[fallen > int(right.argmax())]
-    return (int(fallen[0]), True) if fallen.size else (len(right) - 1, False)
-
-
-def _bottom(aired: volume.FloatArray, dome: int, step: float) -> tuple[int, bool]:
-    """Return the slice after the heart's last one, and whether the stack reaches that far.
-
-    The heart ends within 40 mm of the dome (15-35 mm on six whole chests); where the lungs have not shrunk by then, the
-    dome was none, and the end is where they have.
-    """
-    count = len(aired)
-    ended = np.flatnonzero((aired < LUNG_END_SHARE * aired.max()) & (np.arange(count) > dome))
-    last = int(ended[0]) if ended.size else count
-    deep = dome + math.ceil(BELOW_DOME_MM / step) + 1
-    shrunk = np.flatnonzero((aired < AIRED_BELOW_SHARE * aired[dome]) & (np.arange(count) > dome))
-    if not shrunk.size:
-        return count, False
-    stop = min(max(deep, int(shrunk[0]) + 1), last, count)
-    return stop, ended.size > 0 or (count - 1 - dome) * step >= SEEN_BELOW_DOME_MM
-
-
-def _core(chest: thorax.Thorax, ends: _Range) -> volume.BoolArray:
+def _core(chest: thorax.Thorax, ends: thorax.Extent) -> volume.BoolArray:
     """Mark the heart: tissue within the lungs' hull, in front of the spine, the central object only.
 
     From the liver's top downwards the heart's footprint from above bounds it: there the hull holds the liver too.
@@ -197,7 +132,7 @@ def _central(objects: volume.BoolArray, chest: thorax.Thorax) -> volume.BoolArra
     return central
 
 
-def _centres(core: volume.BoolArray, ends: _Range) -> volume.FloatArray:
+def _centres(core: volume.BoolArray, ends: thorax.Extent) -> volume.FloatArray:
     """Return (slice, row, column) of the centre of gravity in each slice of the middle 60 % of the range."""
     length = ends.stop - ends.start
     low, high = ends.start + round(0.2 * length), ends.stop - round(0.2 * length)
@@ -256,7 +191,7 @@ def _to_native(mask: volume.BoolArray, grid: thorax.Grid, native: volume.Volume)
 def _doubts(
     native: volume.Volume,
     chest: thorax.Thorax,
-    ends: _Range,
+    ends: thorax.Extent,
     core: volume.BoolArray,
     centres: volume.FloatArray,
     box: Box,
@@ -273,16 +208,29 @@ def _doubts(
     body = thorax.body_centre(chest, ends.start, ends.stop)
     # A heart lies in front of the body's middle, by up to 55 mm in whole chests: only the side is telling.
     offset = abs(centre[1] - body[1]) * spacing[2]
-    if offset > OFF_CENTRE_MM or abs(centre[0] - body[0]) * spacing[1] > 2 * OFF_CENTRE_MM:
+    if offset > OFF_CENTRE_MM:
         found.append(reasons.reason(codes.HEART_OFF_CENTRE, offset_mm=offset))
     if not ends.top_seen:
         found.append(reasons.reason(codes.HEART_CUT_ABOVE))
     if not ends.bottom_seen:
         found.append(reasons.reason(codes.HEART_CUT_BELOW))
     leaves = _leaves(native, box)
+    if _touches_edge(chest, core[: ends.dome], round(centre[0])):
+        leaves = max(leaves, LEAVES_IMAGE_MM + spacing[2])
     if leaves > LEAVES_IMAGE_MM:
         found.append(reasons.reason(codes.HEART_CUT_IN_PLANE, distance_mm=leaves))
     return tuple(found)
+
+
+def _touches_edge(chest: thorax.Thorax, core: volume.BoolArray, middle: int) -> bool:
+    """Tell whether the heart meets the edge of what was imaged, at either side or in front, in two slices or more.
+
+    Behind the heart, spine and aorta may well meet it.
+    """
+    imaged = np.pad(~chest.outside[: len(core)], ((0, 0), (1, 1), (1, 1)))
+    inner = ndimage.binary_erosion(imaged, np.ones((1, 3, 3)), border_value=0)[:, 1:-1, 1:-1]
+    meets = (core & ~inner)[:, :middle].sum(axis=(1, 2)) >= 3
+    return int(meets.sum()) >= 2
 
 
 def _leaves(native: volume.Volume, box: Box) -> float:

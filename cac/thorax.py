@@ -1,9 +1,10 @@
-"""Find lungs, midline, spine and diaphragm on a coarse copy of a volume.
+"""Find lungs, midline, spine, diaphragm and the heart's slices on a coarse copy of a volume.
 
 Everything the heart locator needs to know of its surroundings, in mm, so that it holds for any field of view.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +22,15 @@ LUNG_ML = 60.0
 ANTERIOR_PART = 0.6
 RIGHT_OF_MIDLINE_MM = 35.0
 SPINE_HALF_WIDTH_MM = 12.0
+TOP_SHARE = 0.55
+ABOVE_TOP_MM = 8.0
+DOME_SHARE = 0.75
+DOME_WITHIN_MM = 25.0
+AIRED_BELOW_SHARE = 0.5
+BELOW_DOME_MM = 40.0
+SEEN_BELOW_DOME_MM = 30.0
+LUNG_END_SHARE = 0.12
+SMALLEST_CM2 = 25.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +61,17 @@ class Thorax:
     right: volume.FloatArray
     left: volume.FloatArray
     middle: volume.FloatArray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Extent:
+    """Hold the heart's coarse slices, half-open, the slice of the right dome, and which ends were seen."""
+
+    start: int
+    stop: int
+    dome: int
+    top_seen: bool
+    bottom_seen: bool
 
 
 def coarsen(native: volume.Volume) -> Grid:
@@ -150,9 +171,10 @@ def _midline(between: volume.BoolArray, depth: tuple[int, int]) -> float:
     start = depth[0] + int(0.65 * (depth[1] - depth[0]))
     profile = between[:, start : depth[1]].sum(axis=(0, 1)).astype(np.float64)
     if not profile.any():
-        return between.shape[2] / 2
+        return float(between.shape[2]) / 2
     total = np.cumsum(profile)
-    return float((total < total[-1] / 2).sum())
+    half: float = total[-1] / 2
+    return float(np.flatnonzero(total >= half)[0])
 
 
 def _spine_front(grid: Grid, midline: float, depth: tuple[int, int]) -> volume.FloatArray:
@@ -168,6 +190,55 @@ def _spine_front(grid: Grid, midline: float, depth: tuple[int, int]) -> volume.F
     front = np.where(solid.any(axis=1), first + solid.argmax(axis=1), 2 * grid.hu.shape[1])
     smooth = ndimage.median_filter(front.astype(np.float32), 2 * reach + 1, mode="nearest")
     return np.asarray(smooth, dtype=np.float32)
+
+
+def extent(chest: Thorax) -> Extent | None:
+    """Find the heart's slices: from where the middle has narrowed above it to well below the right dome."""
+    step = chest.grid.spacing[0]
+    smooth = max(1, round(7.5 / step))
+    right = ndimage.uniform_filter1d(chest.right, smooth, mode="nearest")
+    middle = ndimage.uniform_filter1d(chest.middle, smooth, mode="nearest")
+    aired = ndimage.uniform_filter1d(chest.right + chest.left, smooth, mode="nearest")
+    if min(chest.right.max(), chest.left.max()) < 5.0:
+        return None
+    dome, dome_seen = _dome(right, step)
+    widest = int(middle[: dome + 1].argmax())
+    if middle[widest] < SMALLEST_CM2:
+        return None
+    narrow = np.flatnonzero(middle[: widest + 1] < TOP_SHARE * middle[widest])
+    start = max(0, int(narrow[-1]) - round(ABOVE_TOP_MM / step)) if narrow.size else 0
+    stop, bottom_seen = _bottom(aired, dome, step)
+    return Extent(start=start, stop=stop, dome=dome, top_seen=narrow.size > 0, bottom_seen=dome_seen and bottom_seen)
+
+
+def _dome(right: volume.FloatArray, step: float) -> tuple[int, bool]:
+    """Return the slice where the liver's dome has taken a quarter of the right lung within 25 mm, and whether it did.
+
+    The growing heart takes lung too, above all in a small field of view, but not that fast.
+    """
+    window = max(2, math.ceil(DOME_WITHIN_MM / step) + 1)
+    recent = ndimage.maximum_filter1d(right, window, origin=(window - 1) // 2, mode="nearest")
+    lowest = 0.1 * right.max()
+    fallen = np.flatnonzero((right < DOME_SHARE * recent) & (recent > lowest))
+    fallen = fallen[fallen > int(right.argmax())]
+    return (int(fallen[0]), True) if fallen.size else (len(right) - 1, False)
+
+
+def _bottom(aired: volume.FloatArray, dome: int, step: float) -> tuple[int, bool]:
+    """Return the slice after the heart's last one, and whether the stack reaches that far.
+
+    The heart ends within 40 mm of the dome (15-35 mm on six whole chests); where the lungs have not shrunk by then, the
+    dome was none, and the end is where they have.
+    """
+    count = len(aired)
+    ended = np.flatnonzero((aired < LUNG_END_SHARE * aired.max()) & (np.arange(count) > dome))
+    last = int(ended[0]) if ended.size else count
+    deep = dome + math.ceil(BELOW_DOME_MM / step) + 1
+    shrunk = np.flatnonzero((aired < AIRED_BELOW_SHARE * aired[dome]) & (np.arange(count) > dome))
+    if not shrunk.size:
+        return count, False
+    stop = min(max(deep, int(shrunk[0]) + 1), last, count)
+    return stop, ended.size > 0 or (count - 1 - dome) * step >= SEEN_BELOW_DOME_MM
 
 
 def body_centre(chest: Thorax, start: int, stop: int) -> tuple[float, float]:
