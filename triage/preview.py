@@ -113,7 +113,9 @@ def _tile(
         pixels[_outline(mask[window.rows, window.columns], (width, height))] = colour
     tile = Image.new("RGB", (TILE, TILE), (0, 0, 0))
     tile.paste(Image.fromarray(pixels), ((TILE - width) // 2, (TILE - height) // 2))
-    ImageDraw.Draw(tile).text((4, TILE - 14), title, fill=(200, 200, 200))
+    pen = ImageDraw.Draw(tile)
+    pen.rectangle((0, TILE - 16, TILE, TILE), fill=(0, 0, 0))
+    pen.text((4, TILE - 14), title, fill=(200, 200, 200))
     return tile
 
 
