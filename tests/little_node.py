@@ -5,7 +5,12 @@ import datetime as dt
 import pathlib
 from collections.abc import Iterator
 
-from cac import finding
+import numpy as np
+import pydicom
+import pynetdicom
+from pydicom import uid
+
+from cac import finding, volume
 from service import assembler, receiver
 from triage import domain, rules, settings, spool
 from triage.db import session, worklist
@@ -85,26 +90,38 @@ class LittleNode:
         page = worklist.page(self.db, worklist.Filters(), None, 100)
         return {row.study_instance_uid: row for row in page.items}
 
+    def series_of_only_study(self) -> str:
+        """Return the one series of the one study."""
+        detail = worklist.study(self.db, self.only().study_instance_uid)
+        (series,) = detail.series
+        return series.series_instance_uid
+
     def only(self) -> worklist.StudyRow:
         """Return the one study there is."""
         (row,) = self.studies().values()
         return row
 
 
+def send_and_abort(node: LittleNode, paths: list[pathlib.Path]) -> None:
+    """Send images over one association and break it off."""
+    entity = pynetdicom.AE(ae_title="ABORTER")
+    entity.add_requested_context(uid.CTImageStorage, uid.ExplicitVRLittleEndian)
+    association = entity.associate("127.0.0.1", node.receiver.port, ae_title="CACTRIAGE")
+    for path in paths:
+        assert association.send_c_store(pydicom.dcmread(path)).Status == 0
+    association.abort()
+
+
 class ConstantEngine:
     """Answer the same probability everywhere: 0 is the net that misses everything, the worst a case can meet."""
 
     provider = "constant"
-    spec = finding.NetSpec(
-        levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
-    )
+    spec = finding.NetSpec(levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane})
 
     def __init__(self, probability: float = 0.0) -> None:
         self._probability = probability
 
-    def predict(self, plane: finding.Plane, stack):  # noqa: ANN001, ANN201
-        import numpy as np
-
+    def predict(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
         return np.full((stack.shape[0], *stack.shape[2:]), self._probability, np.float32)
 
 
