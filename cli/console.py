@@ -8,12 +8,15 @@ import typer
 if TYPE_CHECKING:
     import rich.console
 
+WIDTH = 160
+
 
 def out() -> "rich.console.Console":
     """Return the console for answers: standard output."""
     import rich.console
 
-    return rich.console.Console(highlight=False)
+    # Where nobody looks at a terminal, a table need not fit one.
+    return rich.console.Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def notes() -> "rich.console.Console":

@@ -114,20 +114,19 @@ def _follow(studies: list[str], running: "node.Node") -> list[dict[str, Any]]:
 
     from cli import node, rest, worklist
 
-    address = node.address(running)
-    end = time.monotonic() + FINAL_SECONDS
+    address, end = node.address(running), time.monotonic() + FINAL_SECONDS
     shown, last = console.out(), ""
-    with rich.live.Live(console=shown, auto_refresh=False, transient=False) as live:
+    with rich.live.Live(console=shown, auto_refresh=False) if shown.is_terminal else contextlib.nullcontext() as live:
         while True:
             running.roles.look()
             items = rest.get(address, "/api/v1/worklist", limit=20)["items"]
             mine = [rest.get(address, f"/api/v1/studies/{study}") for study in studies]
             state = str([item["flag"] for item in mine])
-            if state != last:
+            if state != last and live:
                 live.update(worklist.table(items), refresh=True)
-                if not shown.is_terminal:
-                    shown.print(worklist.table(items))
-                last = state
+            elif state != last:
+                shown.print(worklist.table(items))
+            last = state
             if all(_final(item) for item in mine) or time.monotonic() > end:
                 return mine
             time.sleep(LOOK_SECONDS)

@@ -35,16 +35,23 @@ def table(items: list[dict[str, Any]]) -> "rich.table.Table":
     import rich.table
     import rich.text
 
-    made = rich.table.Table("priority", "outcome", "Agatston", "study", "accession", "date", "images", "why")
+    made = rich.table.Table()
+    for heading in ("priority", "outcome", "Agatston", "accession", "date", "images"):
+        made.add_column(heading, no_wrap=True)
+    for heading in ("study", "why"):
+        made.add_column(heading, ratio=1)
     for item in items:
         flag = item["flag"]
         expected = "" if item["images_expected"] is None else f"/{item['images_expected']}"
         score = "" if flag["agatston"] is None else f"{flag['agatston']:.1f}"
         cells = [
             rich.text.Text(flag["priority"], style=STYLES[flag["priority"]]),
-            *(rich.text.Text(text) for text in (flag["outcome"], score, item["description"])),
-            *(rich.text.Text(text) for text in (item["accession_number"], item["study_date"] or "")),
+            *(
+                rich.text.Text(text)
+                for text in (flag["outcome"], score, item["accession_number"], item["study_date"] or "")
+            ),
             rich.text.Text(f"{item['images_received']}{expected}"),
+            rich.text.Text(item["description"]),
             rich.text.Text(" ".join(reason["text"] for reason in flag["reasons"])),
         ]
         made.add_row(*cells)
