@@ -1,4 +1,4 @@
-"""A node in one process for tests of cases: real listener, spool, database and worker code; only clock and queue are seams."""
+"""A node in one process for tests of cases: real listener, spool, database and worker; clock and queue are seams."""
 
 import contextlib
 import datetime as dt

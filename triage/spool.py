@@ -16,8 +16,7 @@ import secrets
 import zlib
 from collections.abc import Iterator
 
-from triage import errors
-from triage.dicom import uids
+from triage import errors, uids
 
 _ASIDE = ".aside.dcm"
 _TEMPORARY = ".tmp"

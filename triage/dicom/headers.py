@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import pydicom
 from pydicom import filereader, tag, uid
 
-from triage import domain, errors, spool
-from triage.dicom import uids
+from triage import domain, errors, spool, uids
 
 CT = uid.CTImageStorage
 ENHANCED_CT = (uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage)
