@@ -51,7 +51,7 @@ def refresh(db: orm.Session, study: tables.Study, site: rules.Rules, now: dt.dat
     db.flush()
     series, votes = votes_of(db, study)
     flag = flagging.decide(_facts(study, series, votes, site), votes, high_from_agatston=site.high_from_agatston)
-    _write(db, study, flag, now)
+    write(db, study, flag, now)
 
 
 def withdraw(db: orm.Session, study: tables.Study, now: dt.datetime) -> None:
@@ -59,10 +59,11 @@ def withdraw(db: orm.Session, study: tables.Study, now: dt.datetime) -> None:
     db.flush()
     waiting = reasons.reason(reasons.ReasonCode.WAITING)
     flag = domain.Flag(priority=domain.Priority.ROUTINE, outcome=domain.Outcome.PENDING, reasons=(waiting,))
-    _write(db, study, flag, now)
+    write(db, study, flag, now)
 
 
-def _write(db: orm.Session, study: tables.Study, flag: domain.Flag, now: dt.datetime) -> None:
+def write(db: orm.Session, study: tables.Study, flag: domain.Flag, now: dt.datetime) -> None:
+    """Write and number a flag if it differs; raises Crossed when the study is not the one it was decided on."""
     if flag == current(study):
         return
     written = db.execute(
