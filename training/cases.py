@@ -24,12 +24,14 @@ class Case:
     """Hold one prepared phantom.
 
     `hu` is int16 and `label` uint8, both (slice, row, column) on the nets' grid. `points` (n, 3) are voxels of the
-    candidates, one or a few each, and `calcium` (n,) tells which of them are coronary calcium.
+    candidates, one or a few each; `voxels` (n,) says how large each one's candidate is, and `calcium` (n,) whether it
+    is coronary calcium.
     """
 
     hu: NDArray[np.int16]
     label: NDArray[np.uint8]
     points: NDArray[np.int32]
+    voxels: NDArray[np.int32]
     calcium: NDArray[np.bool_]
 
     def patch(

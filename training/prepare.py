@@ -19,6 +19,8 @@ BOX_MM = 160.0
 BEYOND_MM = 24.0
 ENVELOPE_MM = 25.0
 """Candidates farther from the heart's sac than any envelope reaches are not sampled for themselves."""
+MIMICS = (8, 29)
+"""Many more hard negatives a scan than sites see: a scan costs seconds, and exclusion is what is hard to learn."""
 POINTS = 12
 """At most this many points of one candidate: a long plaque or a rib is seen at several places."""
 
@@ -26,11 +28,11 @@ POINTS = 12
 def wanted(seed: int) -> tuple[float, float]:
     """Draw Agatston score and increment (mm) of a training phantom from its seed.
 
-    A third is zero, for every scan is full of mimics; of the others half score under 20 (SCIENCE.md section 4).
+    A quarter is zero, for every scan is full of mimics; of the others half score under 20 (SCIENCE.md section 4).
     """
     random = np.random.default_rng([seed, 7])
     increment = (1.5, 3.0)[seed % 2]
-    if (seed // 2) % 3 == 0:
+    if (seed // 2) % 4 == 0:
         return 0.0, increment
     low, high = ((2, 10), (10, 20), (20, 100), (100, 400))[random.choice(4, p=(0.25, 0.25, 0.3, 0.2))]
     return float(np.exp(random.uniform(np.log(low), np.log(high)))), increment
@@ -39,8 +41,9 @@ def wanted(seed: int) -> tuple[float, float]:
 def prepare(seed: int, jitter_mm: float) -> cases.Case:
     """Make one phantom and bring it to the nets' grid as the node does, its box shifted a little."""
     agatston, increment = wanted(seed)
-    phantom = scan.make(agatston=agatston, seed=seed, increment=increment)
     random = np.random.default_rng([seed, 8])
+    mimics = int(random.integers(*MIMICS))
+    phantom = scan.make(agatston=agatston, seed=seed, increment=increment, mimics=mimics)
     crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
     return label(crop, phantom, random)
 
@@ -71,12 +74,13 @@ def label(crop: views.Crop, phantom: scan.Phantom, random: np.random.Generator) 
     labels[rim] = cases.UNSURE
     labels[calcium] = cases.CALCIUM
     envelope = _envelope(_nearest(crop, phantom.heart), phantom.volume.spacing[0])
-    mimics = _points((labels == cases.MIMIC) & envelope, random)
-    lesions = _points(labels == cases.CALCIUM, random)
+    mimics, mimic_sizes = _points((labels == cases.MIMIC) & envelope, random)
+    lesions, lesion_sizes = _points(labels == cases.CALCIUM, random)
     return cases.Case(
         hu=np.rint(crop.hu).astype(np.int16),
         label=labels,
         points=np.concatenate([mimics, lesions]).astype(np.int32),
+        voxels=np.concatenate([mimic_sizes, lesion_sizes]).astype(np.int32),
         calcium=np.arange(len(mimics) + len(lesions)) >= len(mimics),
     )
 
@@ -100,15 +104,16 @@ def _nearest(crop: views.Crop, mask: volume.BoolArray) -> NDArray[np.bool_]:
     return found
 
 
-def _points(mask: volume.BoolArray, random: np.random.Generator) -> NDArray[np.int64]:
-    """Pick voxels of each connected set: one, and one more for every 50 voxels."""
+def _points(mask: volume.BoolArray, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pick voxels of each connected set, one and one more for every 50 voxels; return them and their sets' sizes."""
     sets = components.find(mask)
+    counts = np.minimum(1 + sets.sizes // 50, POINTS)
     chosen = [
-        start + random.choice(size, min(1 + size // 50, POINTS), replace=False)
-        for start, size in zip(sets.starts, sets.sizes, strict=True)
+        start + random.choice(size, count, replace=False)
+        for start, size, count in zip(sets.starts, sets.sizes, counts, strict=True)
     ]
     flat = sets.voxels[np.concatenate([np.empty(0, np.int64), *chosen])]
-    return np.stack(np.unravel_index(flat, mask.shape), axis=1)
+    return np.stack(np.unravel_index(flat, mask.shape), axis=1), sets.sizes.repeat(counts)
 
 
 def _job(task: tuple[int, float, pathlib.Path]) -> str:

@@ -35,18 +35,14 @@ class Sampler:
         points = [(index, point) for index, case in enumerate(self.prepared) for point in range(len(case.points))]
         self.owners = np.array(points, np.int64)
         calcium = np.concatenate([case.calcium for case in self.prepared])
-        self.groups = (np.flatnonzero(~calcium), np.flatnonzero(calcium))
+        specks = np.concatenate([case.voxels for case in self.prepared]) <= self.knobs["speck_voxels"]
+        masks = (~calcium & specks, ~calcium & ~specks, calcium)
+        self.groups = [np.flatnonzero(mask) for mask in masks]
         self.hardness = np.ones(len(points), np.float32)
 
     def draw(self) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
         """Return the points drawn, images (n, 2, height, width), and labels (n, height, width)."""
-        wanted = round(self.knobs["batch"] * self.knobs["positives"])
-        drawn = np.concatenate(
-            [
-                self._choose(self.groups[0], self.knobs["batch"] - wanted),
-                self._choose(self.groups[1], wanted),
-            ]
-        )
+        drawn = np.concatenate([self._choose(g, n) for g, n in zip(self.groups, self.knobs["mix"], strict=True)])
         size = self.knobs["patch" if self.plane is finding.Plane.AXIAL else "patch_z"]
         images, labels = [], []
         for number in drawn:

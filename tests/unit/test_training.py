@@ -62,7 +62,11 @@ def test_patches_of_every_plane_show_the_voxel_they_were_asked_for():
     shape = (20, 60, 70)
     hu = np.arange(np.prod(shape)).reshape(shape).astype(np.int32)
     case = cases.Case(
-        hu=hu, label=np.zeros(shape, np.uint8), points=np.array([[3, 50, 9]], np.int32), calcium=np.array([True])
+        hu=hu,
+        label=np.zeros(shape, np.uint8),
+        points=np.array([[3, 50, 9]], np.int32),
+        voxels=np.array([1], np.int32),
+        calcium=np.array([True]),
     )
     for plane in finding.Plane:
         image, label = case.patch(plane, case.points[0], (16, 24), np.random.default_rng(0))
