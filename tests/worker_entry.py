@@ -23,9 +23,8 @@ def _factory(config: settings.Settings) -> tuple[working.Engine, str]:
             slow = True
         except FileExistsError:
             pass
-    if sys.argv[1] == "hang":
-        slow = True
-    return working.Engine(seconds=60.0 if slow else 0.0), working.MODELS_HASH
+    seconds = 60.0 if slow else 0.3 if sys.argv[1] == "steady" else 0.0
+    return working.Engine(seconds=seconds), working.MODELS_HASH
 
 
 if __name__ == "__main__":

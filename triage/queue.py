@@ -106,7 +106,7 @@ def _files(folder: pathlib.Path) -> dict[str, Any]:
     except OSError as exc:
         raise errors.StorageError(f"The broker's folder cannot be made: {exc.strerror}.") from exc
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "filesystem://localhost//",
         "broker_transport": "triage.queue:FileTransport",
         "broker_transport_options": {
             "data_folder_in": str(folder),

@@ -7,12 +7,13 @@ import functools
 import multiprocessing
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from multiprocessing import connection
 from typing import TypeAlias
 
 import celery
-from celery import signals
+from celery import platforms, signals
 
 from cac import finding
 from triage import errors, logs, manifest, queue, rules, settings, spool
@@ -85,7 +86,10 @@ def run(config: settings.Settings, factory: EngineFactory = open_engine, prove: 
     test_in_child(config, prove)
     # Connecting a receiver is how Celery is told to leave logging alone; a weak one would be gone at once.
     signals.setup_logging.connect(_keep_logging, weak=False)
+    # Celery fears root because messages could carry code; here they are JSON with one UID.
+    warnings.filterwarnings("ignore", category=platforms.SecurityWarning)
     worker = build(config, factory).Worker(
+        quiet=True,
         pool="prefork",
         concurrency=1,
         hostname=f"triage-{os.getpid()}@{socket.gethostname()}",
