@@ -14,6 +14,7 @@ class ReasonCode(StrEnum):
     sentence: str
 
     def __new__(cls, code: str, sentence: str) -> "ReasonCode":
+        """Make a member whose value is the code."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.sentence = sentence
@@ -21,7 +22,10 @@ class ReasonCode(StrEnum):
 
     # Geometry: the slices are not one regular axial volume (UNSUITABLE)
     SINGLE_SLICE = "single_slice", "The series has a single slice: no volume can be built."
-    MISSING_SLICES = "missing_slices", "Slices are missing: a gap of {gap_mm:.2f} mm where {increment_mm:.2f} mm is the rule."
+    MISSING_SLICES = (
+        "missing_slices",
+        "Slices are missing: a gap of {gap_mm:.2f} mm where {increment_mm:.2f} mm is the rule.",
+    )
     DUPLICATE_SLICES = "duplicate_slices", "{count} slice positions occur more than once."
     TILTED = "tilted", "The slices are sheared: positions do not follow the slice normal (gantry tilt)."
     UNEVEN_SPACING = "uneven_spacing", "Slice positions are unevenly spaced ({low_mm:.2f} to {high_mm:.2f} mm)."
@@ -37,10 +41,10 @@ class ReasonCode(StrEnum):
     KVP_ABSENT = "kvp_absent", "The tube voltage is not stated."
     KVP_NOT_120 = "kvp_not_120", "The tube voltage is {kvp:g} kVp; the 130 HU threshold holds at 120 kVp."
     KERNEL_ABSENT = "kernel_absent", "The reconstruction kernel is not stated."
-    KERNEL_NOT_LISTED = "kernel_not_listed", "The reconstruction kernel {kernel} is not on the list of soft and medium kernels."
+    KERNEL_NOT_LISTED = "kernel_not_listed", "The kernel {kernel} is not on the list of soft and medium kernels."
     THICKNESS_ABSENT = "thickness_absent", "The slice thickness is not stated."
     THICK_SLICES = "thick_slices", "Slices are {thickness_mm:.2f} mm thick; at most {limit_mm:.2f} mm can be scored."
-    INCREMENT_GAP = "increment_gap", "Slices {thickness_mm:.2f} mm thick lie {increment_mm:.2f} mm apart: tissue between them was not imaged."
+    INCREMENT_GAP = "increment_gap", "Slices {thickness_mm:.2f} mm thick lie {increment_mm:.2f} mm apart: gaps between."
     RESCALE_ABSENT = "rescale_absent", "Rescale slope or intercept is missing: values are not HU."
     # Image (UNSUITABLE)
     CONTRAST_IMAGE = "contrast_image", "The blood pool measures {mean_hu:.0f} HU: contrast medium is likely."
@@ -76,7 +80,7 @@ class ReasonCode(StrEnum):
     ARRIVING = "arriving", "Images of this study are still arriving."
     WAITING = "waiting", "A series of this study is waiting for its result."
     NO_ELIGIBLE_SERIES = "no_eligible_series", "The study holds no series that calcium scoring could use."
-    NOT_ADMITTED = "not_admitted", "The site's rule does not admit this study: it keeps its place, whatever the finding."
+    NOT_ADMITTED = "not_admitted", "The site's rule does not admit this study: it keeps its place."
     EARLIER_FINDING = "earlier_finding", "An earlier run on the same images was not negative; a person must decide."
     NODE_NOT_AGREED = "node_not_agreed", "The node has not yet checked that its spool and database agree."
     ERROR = "error", "Processing failed: {what}."
