@@ -234,12 +234,12 @@ def _touches_edge(chest: thorax.Thorax, core: volume.BoolArray, middle: int) -> 
 
 
 def _leaves(native: volume.Volume, box: Box) -> float:
-    """Return by how many mm the box leaves the image."""
+    """Return by how many mm the smallest box leaves the image; what a larger one adds opposite its need is padding."""
     distances: list[float] = []
     for axis in (0, 1):
         mm, size = native.spacing[axis + 1], native.hu.shape[axis + 1]
-        before = box.size_mm[axis] / 2 - (box.centre[axis] + 0.5) * mm
-        after = box.size_mm[axis] / 2 - (size - 0.5 - box.centre[axis]) * mm
+        before = BOX_MM / 2 - (box.centre[axis] + 0.5) * mm
+        after = BOX_MM / 2 - (size - 0.5 - box.centre[axis]) * mm
         distances += [before, after]
     return max(0.0, *distances)
 
