@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
-
 import servers
+
 from triage.db import session
 
 _numbers = itertools.count(1)
