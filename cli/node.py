@@ -154,8 +154,13 @@ def watch(node: Node) -> None:
 
 def address(node: Node) -> str:
     """Return the REST interface's address, as seen from this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(node.http_host, node.http_host)  # noqa: S104  compared only
-    return f"http://{host}:{node.http_port}"
+    host = _loopback(node.http_host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{node.http_port}"
+
+
+def _loopback(host: str) -> str:
+    """Return where this machine reaches what listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared only
 
 
 def _distrust(url: str) -> None:
@@ -175,11 +180,19 @@ def _wait_until_ready(node: Node) -> None:
     from triage import errors
 
     end = time.monotonic() + READY_SECONDS
-    while not rest.ready(address(node)):
+    while not (_listening(node) and rest.ready(address(node))):
         if time.monotonic() > end:
             raise errors.StorageError(f"The node did not become ready; see {address(node)}/health/ready.")
         node.roles.look()
         time.sleep(0.2)
+
+
+def _listening(node: Node) -> bool:
+    try:
+        socket.create_connection((_loopback(node.dicom_host), node.dicom_port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _environment(config: "settings.Settings") -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The whole node as `cac-triage up` runs it: real processes, sockets and signals."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 
 import listening
 import psutil
@@ -51,13 +53,28 @@ class Up:
         return None
 
 
+@contextlib.contextmanager
+def _running(home: pathlib.Path) -> Iterator[Up]:
+    node = Up(home)
+    try:
+        yield node
+    finally:
+        if node.process.poll() is None:
+            node.process.terminate()
+            node.process.wait(40)
+
+
 @pytest.fixture
 def up(tmp_path):
-    node = Up(tmp_path)
-    yield node
-    if node.process.poll() is None:
-        node.process.terminate()
-        node.process.wait(40)
+    with _running(tmp_path) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A node for the tests that leave it as it is."""
+    with _running(tmp_path_factory.mktemp("shared")) as node:
+        yield node
 
 
 def _gone(processes: list[psutil.Process], seconds: float = 40) -> bool:
@@ -73,18 +90,18 @@ def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if process.is_running()]
 
 
-def test_a_study_sent_to_the_node_gets_its_end(up, tmp_path):
+def test_a_study_sent_to_the_node_gets_its_end(shared, tmp_path):
     paths = small_ct.write(small_ct.series(8), tmp_path / "ct")
-    target = sending.Target(aet="CACTRIAGE", host="127.0.0.1", port=up.dicom_port)
+    target = sending.Target(aet="CACTRIAGE", host="127.0.0.1", port=shared.dicom_port)
     assert sending.send(paths, target).sent == 8
-    flag = lambda: up.get(f"/api/v1/studies/{small_ct.STUDY}/flag")["flag"]  # noqa: E731
+    flag = lambda: shared.get(f"/api/v1/studies/{small_ct.STUDY}/flag")["flag"]  # noqa: E731
     listening.until(lambda: flag()["outcome"] != "pending", 90)
     assert (flag()["priority"], flag()["outcome"]) == ("routine", "unsuitable")
-    told = cli("worklist", "--url", f"http://127.0.0.1:{up.http_port}", home=tmp_path)
+    told = cli("worklist", "--url", f"http://127.0.0.1:{shared.http_port}", home=tmp_path)
     assert "unsuitable" in told.stdout
     for role in ("listener", "api", "assembler"):
-        ports = {"dicom_port": up.dicom_port, "http_port": up.http_port}
-        told = cli("doctor", "--role", role, home=up.home / "node", **ports)
+        ports = {"dicom_port": shared.dicom_port, "http_port": shared.http_port}
+        told = cli("doctor", "--role", role, home=shared.home / "node", **ports)
         assert told.returncode == 0, told.stdout
 
 
@@ -100,20 +117,20 @@ def test_killing_the_node_leaves_no_role_running(up):
     assert _gone(up.roles)
 
 
-def test_a_role_that_dies_is_started_again(up):
-    listener = up.role("listen")
+def test_a_role_that_dies_is_started_again(shared):
+    listener = shared.role("listen")
     assert listener is not None
     listener.kill()
-    listening.until(lambda: (again := up.role("listen")) is not None and again.pid != listener.pid, 30)
+    listening.until(lambda: (again := shared.role("listen")) is not None and again.pid != listener.pid, 30)
 
 
-def test_a_second_node_in_the_same_home_is_refused(up, tmp_path):
-    told = cli("up", "--home", up.home / "node", "--dicom-port", 0, "--http-port", 0, home=tmp_path)
+def test_a_second_node_in_the_same_home_is_refused(shared, tmp_path):
+    told = cli("up", "--home", shared.home / "node", "--dicom-port", 0, "--http-port", 0, home=tmp_path)
     assert told.returncode == 1
     assert "Another node runs in" in told.stderr
 
 
-def test_a_taken_port_is_said_before_anything_starts(up, tmp_path):
-    told = cli("up", "--dicom-port", up.dicom_port, "--http-port", 0, home=tmp_path / "other")
+def test_a_taken_port_is_said_before_anything_starts(shared, tmp_path):
+    told = cli("up", "--dicom-port", shared.dicom_port, "--http-port", 0, home=tmp_path / "other")
     assert told.returncode == 1
     assert "choose another with --dicom-port" in told.stderr
