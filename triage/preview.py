@@ -38,7 +38,7 @@ def render(found: finding.CalciumFinding, scored: volume.Volume) -> bytes:
     accepted = found.mask if found.mask is not None else np.zeros(scored.hu.shape, bool)
     doubt = found.doubt_mask if found.doubt_mask is not None else np.zeros(scored.hu.shape, bool)
     shown = _slices(found, scored, accepted, doubt)
-    window = _window(scored, accepted | doubt)
+    window = _window(scored, accepted if accepted.any() else doubt)
     tiles = [
         _tile(scored.hu[k], accepted[k], doubt[k], window, scored.spacing[1:], f"slice {k + 1}/{len(scored.hu)}")
         for k in shown
@@ -69,7 +69,8 @@ def _slices(
     found: finding.CalciumFinding, scored: volume.Volume, accepted: volume.BoolArray, doubt: volume.BoolArray
 ) -> list[int]:
     """Return up to `TILES` slices: most marked voxels first, else the likeliest candidates', else evenly spread."""
-    area = accepted.sum(axis=(1, 2)) * 4 + doubt.sum(axis=(1, 2))
+    # Doubt can be large, bone for one: it must not crowd out what was accepted.
+    area = (accepted if accepted.any() else doubt).sum(axis=(1, 2))
     if area.any():
         best = np.argsort(-area, kind="stable")[:TILES]
         return sorted(int(k) for k in best if area[k] > 0)

@@ -1,5 +1,6 @@
 """The picture of a result is the same every time, names its outcome, and shows the mask."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -42,6 +43,14 @@ def test_accepted_calcium_is_outlined() -> None:
     mask = np.zeros(SHAPE, bool)
     mask[4:6, 30:33, 40:43] = True
     assert preview.ACCEPTED_RGB in _colours(preview.render(_finding(finding.Outcome.PRESENT, mask), _volume()))
+
+
+def test_large_doubts_do_not_crowd_out_accepted_calcium() -> None:
+    mask, doubt = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    mask[2, 30, 40] = True
+    doubt[5:11, 5:60, 5:60] = True
+    found = dataclasses.replace(_finding(finding.Outcome.PRESENT, mask), doubt_mask=doubt)
+    assert Image.open(io.BytesIO(preview.render(found, _volume()))).size[0] == 2 * preview.TILE
 
 
 def test_a_negative_shows_slices_without_an_outline() -> None:

@@ -75,8 +75,8 @@ def read_headers(paths: Sequence[pathlib.Path]) -> SeriesHeaders:
     with _quiet():
         datasets = tuple(_border(path, lambda path: pydicom.dcmread(path, stop_before_pixels=True)) for path in paths)
     instances = tuple(map(_instance, paths))
-    if not all(instance.series_instance_uid for instance in instances):
-        raise errors.UnreadableImage("An image names no series.")
+    if not all(instance.rows and instance.columns for instance in instances):
+        raise errors.UnreadableImage("An object of the series holds no image.")
     return SeriesHeaders(paths=tuple(paths), datasets=datasets, instances=instances)
 
 
