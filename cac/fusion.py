@@ -54,6 +54,9 @@ def fuse(
     pieces = components.find(accepted)
     flat = (pieces.extents() == 1).any(axis=1)
     lesions = pieces.kept(~flat)
+    gapless = scan.overlapping or profile is finding.Profile.PAPER
+    if lesions.count and not gapless:
+        lesions, flat = pieces, np.zeros_like(flat)  # only a lone 2D object is in doubt; beside a lesion it is calcium
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
@@ -65,7 +68,7 @@ def fuse(
 
     doubted = np.array([code is not None for code in doubt], dtype=bool)
     doubt_mask = found.kept(doubted).mask()
-    if not scan.overlapping and profile is finding.Profile.DEFAULT:
+    if not gapless:
         doubt_mask |= pieces.kept(flat).mask()
     status = tuple(
         finding.CandidateStatus.ACCEPTED if kept else _without(code)

@@ -96,11 +96,11 @@ def test_the_paper_drops_2d_objects_on_any_stack() -> None:
     assert judge(scan_of(FLAT, overlap=False), 0.9, 0.9, 0.9, finding.Profile.PAPER).status == (Status.REJECTED,)
 
 
-def test_a_2d_object_beside_a_lesion_stays_out_of_the_mask_and_in_doubt() -> None:
+def test_a_2d_object_beside_a_lesion_counts_where_slices_do_not_overlap() -> None:
     fused = judge(scan_of(CUBE, FLAT, overlap=False), 0.9, 0.9, 0.9)
-    assert fused.status == (Status.ACCEPTED, Status.DOUBT)
-    assert fused.lesions.count == 1
-    assert fused.doubt_mask[FLAT].all()
+    assert fused.status == (Status.ACCEPTED, Status.ACCEPTED)
+    assert fused.lesions.count == 2
+    assert not fused.doubt_mask.any()
 
 
 def test_a_thick_candidate_of_which_one_slice_is_agreed_on_is_a_doubt() -> None:
