@@ -24,8 +24,8 @@ RIGHT_OF_MIDLINE_MM = 35.0
 SPINE_HALF_WIDTH_MM = 12.0
 TOP_SHARE = 0.55
 ABOVE_TOP_MM = 8.0
-DOME_SHARE = 0.75
-DOME_WITHIN_MM = 25.0
+DOME_SHARE = 0.7
+DOME_WITHIN_MM = 15.0
 AIRED_BELOW_SHARE = 0.5
 BELOW_DOME_MM = 40.0
 SEEN_BELOW_DOME_MM = 30.0
@@ -212,7 +212,7 @@ def extent(chest: Thorax) -> Extent | None:
 
 
 def _dome(right: volume.FloatArray, step: float) -> tuple[int, bool]:
-    """Return the slice where the liver's dome has taken a quarter of the right lung within 25 mm, and whether it did.
+    """Return the slice where the liver's dome has taken 30 % of the right lung within 15 mm, and whether it did.
 
     The growing heart takes lung too, above all in a small field of view, but not that fast.
     """
