@@ -70,11 +70,14 @@ def cases(first: int, each: int, *, low: float = 12.0, high: float = 85.0) -> li
     ]
 
 
-def examine(engine: inference.Engine, case: Case) -> Row:
-    """Make one phantom, with 1 to 10 mimics, and run the pipeline on it."""
+def examine(engine: inference.Engine, case: Case, levels: finding.Levels | None = None) -> Row:
+    """Make one phantom, with 1 to 10 mimics, and run the pipeline on it; `levels` replaces the manifest's."""
+    spec = engine.spec
+    if levels is not None:
+        spec = dataclasses.replace(spec, levels=dict.fromkeys(finding.Plane, levels))
     phantom = scan.make(agatston=case.agatston, seed=case.seed, increment=case.increment, mimics=1 + case.seed % 10)
     start = time.perf_counter()
-    found = pipeline.find_calcium(phantom.volume, engine.predict, engine.spec)
+    found = pipeline.find_calcium(phantom.volume, engine.predict, spec)
     seconds = time.perf_counter() - start
     return Row(
         case=case,
@@ -90,12 +93,18 @@ def examine(engine: inference.Engine, case: Case) -> Row:
     )
 
 
-def run(wanted: Iterable[Case], models: pathlib.Path, architecture: str | None, jobs: int) -> list[Row]:
+def run(
+    wanted: Iterable[Case],
+    models: pathlib.Path,
+    architecture: str | None,
+    jobs: int,
+    levels: finding.Levels | None = None,
+) -> list[Row]:
     """Examine phantoms, `jobs` at a time, one thread each; rows come in the order of the cases."""
     # spawn: ONNX Runtime's threads do not survive a fork. One thread each: OpenBLAS's own would fight over the cores.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, initializer=_open, initargs=(models, architecture)) as pool:
+    with context.Pool(jobs, initializer=_open, initargs=(models, architecture, levels)) as pool:
         return pool.map(_job, list(wanted), chunksize=1)
 
 
@@ -151,16 +160,18 @@ def _is_lesion(phantom: scan.Phantom, candidate: finding.Candidate) -> bool:
 
 
 _engine: inference.Engine | None = None
+_levels: finding.Levels | None = None
 
 
-def _open(models: pathlib.Path, architecture: str | None) -> None:
-    global _engine
+def _open(models: pathlib.Path, architecture: str | None, levels: finding.Levels | None) -> None:
+    global _engine, _levels
     _engine = inference.load(manifest.load(models / "manifest.json"), models, architecture, threads=1)
+    _levels = levels
 
 
 def _job(case: Case) -> Row:
     assert _engine is not None
-    return examine(_engine, case)
+    return examine(_engine, case, _levels)
 
 
 def main() -> int:

@@ -65,13 +65,16 @@ class Net:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelfTest:
-    """Name the small-lesion phantom that must come out PRESENT before a worker takes work; increment in mm."""
+    """Name the small-lesion phantom that must come out PRESENT before a worker takes work; mm, noise in HU."""
 
     __pydantic_config__ = _STRICT
 
     agatston: float
     seed: int
     increment: float
+    matrix: int
+    pixel: float
+    noise: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,9 @@ def load(
 def self_test(engine: Engine) -> None:
     """Run the manifest's small-lesion phantom; ModelError unless it comes out PRESENT (SCIENCE.md section 5)."""
     case = engine.model_set.self_test
-    phantom = scan.make(agatston=case.agatston, seed=case.seed, increment=case.increment, mimics=0)
+    # A small, quiet scan: this runs before every start.
+    style = scan.Style(matrix=case.matrix, pixel=case.pixel, noise=case.noise)
+    phantom = scan.make(agatston=case.agatston, seed=case.seed, increment=case.increment, mimics=0, style=style)
     outcome = pipeline.find_calcium(phantom.volume, engine.predict, engine.spec).outcome
     if outcome is not finding.Outcome.PRESENT:
         raise errors.ModelError(

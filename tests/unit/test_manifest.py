@@ -34,7 +34,7 @@ def _document(**changes):
         "use": "research only",
         "training_data": "none",
         "default_architecture": "dilated",
-        "self_test": {"agatston": 12, "seed": 1, "increment": 3},
+        "self_test": {"agatston": 12, "seed": 1, "increment": 3, "matrix": 256, "pixel": 0.9, "noise": 12},
         "nets": [_net(plane) for plane in finding.Plane],
     }
     return {**document, **changes}

@@ -1,0 +1,135 @@
+"""Choose the doubt thresholds on validation phantoms and write them into the manifest.
+
+`python -m benchmarks.operating_point` runs the pipeline with every candidate kept in doubt, and then looks for the
+thresholds that exclude most zero cases among those that call no positive absent, with a margin (SCIENCE.md section 6).
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import phantoms
+from cac import finding, reasons
+
+FIRST = 2_000_000
+MARGIN = 1.0
+"""A positive must still be seen with its probabilities lowered by this much on the logit scale."""
+OPEN = finding.Levels(accept=0.5, low=1e-9, high=1e-9)
+GRID = np.arange(-5.0, 13.0, 0.5)
+"""Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
+
+Array = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Scan:
+    """Hold what the thresholds can change of one scan.
+
+    `logits` (candidate, plane) of its candidates; for a positive only its true lesions', without those that the 2D
+    rule drops. `settled`: the scan is not ABSENT whatever the thresholds.
+    """
+
+    positive: bool
+    settled: bool
+    logits: Array
+
+    def doubted(self, low: Array, high: Array) -> bool:
+        """Tell whether some candidate passes `low` in two planes or `high` in one; logits, one a plane."""
+        two = (self.logits >= low).sum(axis=1) >= 2
+        return bool((two | (self.logits >= high).any(axis=1)).any())
+
+
+def read(row: phantoms.Row) -> Scan:
+    """Turn a row, run with OPEN thresholds, into what they can change."""
+    positive = row.agatston > 0
+    # Of a positive only its true lesions count: a scan kept back by a mimic alone was saved by luck.
+    counted = [
+        candidate
+        for candidate, lesion in zip(row.candidates, row.lesion, strict=True)
+        if not positive or (lesion and candidate.status is not finding.CandidateStatus.REJECTED)
+    ]
+    codes = reasons.ReasonCode
+    usual = {codes.CANDIDATE_IN_DOUBT, codes.CALCIUM_ACCEPTED, codes.NO_CALCIUM, codes.THIN_LESION}
+    settled = not positive and bool(set(row.reasons) - {str(code) for code in usual})
+    probability = np.array([[c.probabilities[plane] for plane in finding.Plane] for c in counted]).reshape(-1, 3)
+    clipped = np.clip(probability, 1e-7, 1 - 1e-7)
+    return Scan(positive=positive, settled=settled, logits=np.log(clipped / (1 - clipped)))
+
+
+def excluded(scans: Iterable[Scan], low: Array, high: Array) -> int:
+    """Count the scans that these thresholds leave ABSENT."""
+    return sum(not (scan.settled or scan.doubted(low, high)) for scan in scans)
+
+
+def choose(scans: list[Scan]) -> tuple[Array, Array]:
+    """Return low and high as logits, one a plane.
+
+    First one pair for all planes: of the safe pairs the one that excludes most zero cases, of equals the lowest.
+    Then each plane's thresholds go half way down to where they would cost an exclusion: as cautious as is free.
+    """
+    # Where the 2D rule leaves nothing of a positive's lesions, no threshold can help; `main` counts those.
+    positives, zeros = [s for s in scans if s.positive and len(s.logits)], [s for s in scans if not s.positive]
+
+    def safe(low: Array, high: Array) -> bool:
+        return excluded(positives, low + MARGIN, high + MARGIN) == 0
+
+    pairs = [(np.full(3, a), np.full(3, b)) for a, b in itertools.product(GRID, GRID) if a <= b]
+    allowed = [pair for pair in pairs if safe(*pair)]
+    if not allowed:
+        raise SystemExit("No thresholds find every positive: the nets need more training.")
+    low, high = max(allowed, key=lambda pair: (excluded(zeros, *pair), -pair[0][0] - pair[1][0]))
+    best = excluded(zeros, low, high)
+    for levels, plane in itertools.product((high, low), range(len(low))):
+        start = levels[plane]
+        for value in GRID[start > GRID][::-1]:
+            kept, levels[plane] = levels[plane], value
+            if excluded(zeros, low, high) < best:
+                levels[plane] = kept
+                break
+        levels[plane] = (start + levels[plane]) / 2
+    return np.minimum(low, high), high
+
+
+def validation(each: int) -> list[phantoms.Case]:
+    """List the validation phantoms: positives of 10-100 and of 1-10, and as many zero cases as both."""
+    small = phantoms.cases(FIRST + 1000, each, low=2.0, high=10.0)
+    return phantoms.cases(FIRST, each) + small
+
+
+def main() -> None:
+    """Choose the thresholds of one architecture and write them into the manifest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=pathlib.Path, default=phantoms.MODELS)
+    parser.add_argument("--architecture", default="dilated")
+    parser.add_argument("--each", type=int, default=14)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    rows = phantoms.run(validation(options.each), options.models, options.architecture, options.jobs, OPEN)
+    print(phantoms.listing(rows))
+    scans = [read(row) for row in rows]
+    print(f"{sum(s.positive and not len(s.logits) for s in scans)} positives lie outside what thresholds can decide.")
+    low, high = (1 / (1 + np.exp(-levels)) for levels in choose(scans))
+    path = options.models / "manifest.json"
+    document = json.loads(path.read_text())
+    for net in document["nets"]:
+        if net["architecture"] == options.architecture:
+            index = list(finding.Plane).index(finding.Plane(net["plane"]))
+            # Accepted is never less than in doubt.
+            accept = max(OPEN.accept, low[index])
+            levels = {"accept": accept, "low": low[index], "high": high[index]}
+            net["levels"] = {name: round(float(level), 7) for name, level in levels.items()}
+            print(net["plane"], net["levels"])
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    zeros = [scan for scan in scans if not scan.positive]
+    count = excluded(zeros, *(np.log(levels / (1 - levels)) for levels in (low, high)))
+    print(f"{count} of {len(zeros)} zero validation cases excluded; {len(scans) - len(zeros)} positives, none absent.")
+
+
+if __name__ == "__main__":
+    main()
