@@ -49,14 +49,8 @@ def fuse(
     erased = found.maxima(hu) < volume.CALCIUM_HU
     agreed = np.logical_and.reduce([answers[plane] >= levels[plane].accept for plane in finding.Plane])
     agreed &= hu >= volume.CALCIUM_HU
-    accepted = np.zeros(found.shape, dtype=bool)
-    accepted.reshape(-1)[found.voxels[agreed]] = True
-    pieces = components.find(accepted)
-    flat = (pieces.extents() == 1).any(axis=1)
-    lesions = pieces.kept(~flat)
     gapless = scan.overlapping or profile is finding.Profile.PAPER
-    if lesions.count and not gapless:
-        lesions, flat = pieces, np.zeros_like(flat)  # only a lone 2D object is in doubt; beside a lesion it is calcium
+    lesions, lone = _cleaned(found, agreed, gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
@@ -69,12 +63,25 @@ def fuse(
     doubted = np.array([code is not None for code in doubt], dtype=bool)
     doubt_mask = found.kept(doubted).mask()
     if not gapless:
-        doubt_mask |= pieces.kept(flat).mask()
+        doubt_mask |= lone.mask()
     status = tuple(
         finding.CandidateStatus.ACCEPTED if kept else _without(code)
         for kept, code in zip(survives.tolist(), doubt, strict=True)
     )
     return Fusion(best=best, status=status, doubt=doubt, lesions=lesions, doubt_mask=doubt_mask)
+
+
+def _cleaned(
+    found: components.Components, agreed: volume.BoolArray, gapless: bool
+) -> tuple[components.Components, components.Components]:
+    """Return the lesions, and the 2D objects that the clean-up took out of them."""
+    accepted = np.zeros(found.shape, dtype=bool)
+    accepted.reshape(-1)[found.voxels[agreed]] = True
+    pieces = components.find(accepted)
+    flat = np.asarray((pieces.extents() == 1).any(axis=1))
+    if not gapless and not flat.all():
+        flat = np.zeros_like(flat)  # only a lone 2D object is in doubt; beside a lesion it is calcium
+    return pieces.kept(~flat), pieces.kept(flat)
 
 
 def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolArray:
