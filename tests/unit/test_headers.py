@@ -145,3 +145,14 @@ def test_positions_are_finite_numbers():
     seen = _instance()
     assert seen.position
     assert all(math.isfinite(value) for value in seen.position)
+
+
+@pytest.mark.parametrize(
+    "stated", [{"ContrastBolusRoute": "IV"}, {"ContrastBolusVolume": 80.0}, {"ContrastBolusAgent": "IOMERON"}]
+)
+def test_any_word_of_contrast_counts(stated):
+    assert _instance(**stated).contrast_agent
+
+
+def test_every_value_of_the_kernel_is_kept():
+    assert _instance(ConvolutionKernel=["B35f", "SHARP"]).kernel == "B35f\\SHARP"

@@ -24,7 +24,8 @@ _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _KEYWORDS = """
 SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionDate AcquisitionDateTime AcquisitionTime
 AccessionNumber Modality StudyDescription ProcedureCodeSequence SeriesDescription PatientName PatientID PatientBirthDate
-ContrastBolusAgent ContrastBolusAgentSequence BodyPartExamined SliceThickness KVP ConvolutionKernel StudyInstanceUID
+ContrastBolusAgent ContrastBolusAgentSequence ContrastBolusRoute ContrastBolusVolume BodyPartExamined SliceThickness
+KVP ConvolutionKernel StudyInstanceUID
 SeriesInstanceUID AcquisitionNumber InstanceNumber ImagePositionPatient ImageOrientationPatient FrameOfReferenceUID
 ImagesInAcquisition NumberOfSeriesRelatedInstances NumberOfFrames SamplesPerPixel Rows Columns PixelSpacing
 BitsAllocated RescaleIntercept RescaleSlope RescaleType LossyImageCompression RequestedProcedureCodeSequence
@@ -95,7 +96,7 @@ class Header:
                 orientation=(*orientation[:5], orientation[5]) if orientation else None,  # type: ignore[arg-type]
                 thickness=self._number("SliceThickness"),
                 kvp=self._number("KVP"),
-                kernel=(self._texts("ConvolutionKernel") or (None,))[0] or None,
+                kernel="\\".join(self._texts("ConvolutionKernel")) or None,
                 contrast_agent=self._contrast(),
                 lossy=self._lossy(),
                 rescale_present=None not in (self._number("RescaleSlope"), self._number("RescaleIntercept")),
@@ -133,7 +134,9 @@ class Header:
         agent = self._text("ContrastBolusAgent")
         if not agent and self._value("ContrastBolusAgentSequence"):
             return "named in a sequence"
-        return agent or None
+        if not agent and self._number("ContrastBolusVolume"):
+            return "volume stated"
+        return agent or self._text("ContrastBolusRoute") or None
 
     def _lossy(self) -> bool:
         # JPEG 2000 and JPEG-LS also have syntaxes that are always lossless: these two may not be.
