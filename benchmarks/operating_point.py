@@ -68,32 +68,39 @@ def excluded(scans: Iterable[Scan], low: Array, high: Array) -> int:
 
 
 def choose(scans: list[Scan]) -> tuple[Array, Array]:
-    """Return low and high as logits, one a plane.
+    """Return low and high as logits, one a plane, that exclude most zero cases and call no positive absent.
 
-    First one pair for all planes: of the safe pairs the one that excludes most zero cases, of equals the lowest.
-    Then each plane's thresholds go half way down to where they would cost an exclusion: as cautious as is free.
+    First one pair for all planes, then each threshold by itself, up or down, for as long as that excludes more. Of
+    equals the lowest: as cautious as is free. In the end each goes down half way to where it would cost an exclusion.
     """
     # Where the 2D rule leaves nothing of a positive's lesions, no threshold can help; `main` counts those.
     positives, zeros = [s for s in scans if s.positive and len(s.logits)], [s for s in scans if not s.positive]
 
-    def safe(low: Array, high: Array) -> bool:
-        return excluded(positives, low + MARGIN, high + MARGIN) == 0
+    def worth(levels: Array) -> tuple[int, float]:
+        low, high = np.minimum(*levels), levels[1]
+        if excluded(positives, low + MARGIN, high + MARGIN):
+            return -1, 0.0
+        return excluded(zeros, low, high), -float(levels.sum())
 
-    pairs = [(np.full(3, a), np.full(3, b)) for a, b in itertools.product(GRID, GRID) if a <= b]
-    allowed = [pair for pair in pairs if safe(*pair)]
-    if not allowed:
+    pairs = (np.array([[a] * 3, [b] * 3]) for a, b in itertools.product(GRID, GRID) if a <= b)
+    levels = max(pairs, key=worth)
+    if worth(levels)[0] < 0:
         raise SystemExit("No thresholds find every positive: the nets need more training.")
-    low, high = max(allowed, key=lambda pair: (excluded(zeros, *pair), -pair[0][0] - pair[1][0]))
-    best = excluded(zeros, low, high)
-    for levels, plane in itertools.product((high, low), range(len(low))):
-        start = levels[plane]
-        for value in GRID[start > GRID][::-1]:
-            kept, levels[plane] = levels[plane], value
-            if excluded(zeros, low, high) < best:
-                levels[plane] = kept
-                break
-        levels[plane] = (start + levels[plane]) / 2
-    return np.minimum(low, high), high
+    places = list(np.ndindex(levels.shape))
+    for place in places * 3:
+        trials = [_with(levels, place, value) for value in GRID]
+        levels = max([levels, *trials], key=worth)
+    best = worth(levels)[0]
+    for place in places:
+        kept = [value for value in GRID if worth(_with(levels, place, value))[0] >= best]
+        levels = _with(levels, place, (levels[place] + min(kept)) / 2)
+    return np.minimum(*levels), levels[1]
+
+
+def _with(levels: Array, place: tuple[int, ...], value: float) -> Array:
+    changed = levels.copy()
+    changed[place] = value
+    return changed
 
 
 def validation(each: int) -> list[phantoms.Case]:

@@ -87,7 +87,7 @@ def examine(engine: inference.Engine, case: Case, levels: finding.Levels | None 
         reasons=tuple(str(reason.code) for reason in found.reasons),
         score=found.agatston,
         candidates=found.candidates,
-        lesion=tuple(_is_lesion(phantom, candidate) for candidate in found.candidates),
+        lesion=_are_lesions(phantom, found.candidates),
         plain_present=bool(found.candidates) or found.outcome is finding.Outcome.UNSUITABLE,
         seconds=seconds,
     )
@@ -105,7 +105,11 @@ def run(
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, initializer=_open, initargs=(models, architecture, levels)) as pool:
-        return pool.map(_job, list(wanted), chunksize=1)
+        rows = []
+        for row in pool.imap(_job, wanted, chunksize=1):
+            print(f"{len(rows) + 1} {row.case.seed}", end=" ", file=sys.stderr, flush=True)
+            rows.append(row)
+        return rows
 
 
 def table(rows: list[Row]) -> str:
@@ -151,12 +155,14 @@ def failures(rows: list[Row]) -> list[str]:
     return said + ([f"only {excluded} of {len(zero)} zero cases called absent"] if 2 * excluded < len(zero) else [])
 
 
-def _is_lesion(phantom: scan.Phantom, candidate: finding.Candidate) -> bool:
-    """Tell whether true calcium lies within 2.5 mm of a candidate's centre."""
+def _are_lesions(phantom: scan.Phantom, candidates: tuple[finding.Candidate, ...]) -> tuple[bool, ...]:
+    """Tell of each candidate whether true calcium lies within 2.5 mm of its centre."""
     slices, rows, columns = np.nonzero(phantom.truth)
     (x, y, z), (increment, row_mm, column_mm) = phantom.volume.origin, phantom.volume.spacing
-    place = np.stack([x + columns * column_mm, y + rows * row_mm, z - slices * increment], axis=1)
-    return bool((np.linalg.norm(place - np.asarray(candidate.centre), axis=1) <= 2.5).any())
+    places = np.stack([x + columns * column_mm, y + rows * row_mm, z - slices * increment], axis=1)
+    return tuple(
+        bool((np.linalg.norm(places - np.asarray(candidate.centre), axis=1) <= 2.5).any()) for candidate in candidates
+    )
 
 
 _engine: inference.Engine | None = None

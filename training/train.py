@@ -74,14 +74,22 @@ class Sampler:
         return cases.image(hu), label
 
 
-def train(architecture: str, plane: finding.Plane, config: dict[str, Any], scratch: pathlib.Path) -> pathlib.Path:
-    """Train one net and return the file of its weights."""
+def train(
+    architecture: str, plane: finding.Plane, config: dict[str, Any], scratch: pathlib.Path, more: bool = False
+) -> pathlib.Path:
+    """Train one net, or with `more` go on from its weights; return the file of its weights."""
     torch.set_num_threads(1)
     knobs = config["train"]
     torch.manual_seed(knobs["seed"])
     random = np.random.default_rng([knobs["seed"], list(finding.Plane).index(plane)])
     sampler = Sampler(prepared=cases.load_all(scratch / "train"), plane=plane, knobs=knobs, random=random)
-    net = nets.UNet(architecture, **config["net"]).to(memory_format=torch.channels_last)
+    path = scratch / f"{architecture}-{plane}.pt"
+    net = nets.UNet(architecture, **config["net"])
+    if more:
+        net.load_state_dict(torch.load(path, weights_only=True))
+    net = net.to(memory_format=torch.channels_last)
+    if polish:
+        net.load_state_dict(torch.load(path, weights_only=True))
     optimizer = torch.optim.AdamW(net.parameters(), knobs["learning_rate"], weight_decay=knobs["weight_decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, knobs["learning_rate"], total_steps=knobs["steps"], pct_start=0.1
@@ -103,7 +111,6 @@ def train(architecture: str, plane: finding.Plane, config: dict[str, Any], scrat
             said = "loss {:.3f}  calcium found {:.3f}  mimics left {:.3f}".format(*running)
             print(f"{architecture} {plane} {step:5d} {time.monotonic() - start:5.0f} s  {said}", flush=True)
             running[:] = 0
-    path = scratch / f"{architecture}-{plane}.pt"
     torch.save(net.state_dict(), path)
     return path
 
@@ -130,7 +137,7 @@ def loss(
     return total, each, (float(total.detach()), found, left)
 
 
-def _job(task: tuple[str, finding.Plane, dict[str, Any], pathlib.Path]) -> None:
+def _job(task: tuple[str, finding.Plane, dict[str, Any], pathlib.Path, bool]) -> None:
     train(*task)
 
 
@@ -142,10 +149,12 @@ def main() -> None:
     parser.add_argument("--architecture", choices=ARCHITECTURES, action="append")
     parser.add_argument("--plane", choices=list(finding.Plane), type=finding.Plane, action="append")
     parser.add_argument("--jobs", type=int, default=2, help="nets trained at a time, one thread each")
+    parser.add_argument("--more", action="store_true", help="go on from the weights that are there")
+    parser.add_argument("--polish", action="store_true", help="go on from trained weights, by the [polish] knobs")
     options = parser.parse_args()
-    config = tomllib.loads(options.config.read_text())
+    config = tomllib.loads(options.config.read_text()) | {"polishing": options.polish}
     tasks = [
-        (architecture, plane, config, options.scratch)
+        (architecture, plane, config, options.scratch, options.more)
         for architecture in options.architecture or ARCHITECTURES
         for plane in options.plane or finding.Plane
     ]
