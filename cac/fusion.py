@@ -39,25 +39,29 @@ def fuse(
     answers: Mapping[finding.Plane, volume.FloatArray],
     levels: Mapping[finding.Plane, finding.Levels],
     profile: finding.Profile,
+    *,
+    averaged: bool = False,
 ) -> Fusion:
     """Judge candidates from the planes' probabilities, one a candidate voxel.
 
     A voxel is accepted where all three planes accept it and it reaches 130 HU (a candidate the slabs erased has
-    no such voxel). A candidate is accepted if any of its voxels is, after the 2D rule.
+    no such voxel). A candidate is accepted if any of its voxels is, after the 2D rule. `averaged` says that `scan` is
+    slabs of thin slices: they overlap, but 130 HU can leave something real in one of them only.
     """
     hu = scan.hu.reshape(-1)[found.voxels]
     erased = found.maxima(hu) < volume.CALCIUM_HU
     agreed = np.logical_and.reduce([answers[plane] >= levels[plane].accept for plane in finding.Plane])
     agreed &= hu >= volume.CALCIUM_HU
-    gapless = scan.overlapping or profile is finding.Profile.PAPER
+    overlapping = scan.overlapping and not averaged
+    gapless = overlapping or profile is finding.Profile.PAPER
     lesions, lone = _cleaned(found, agreed, gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
-    silent = flattened & _may_drop(scan, found, profile)
+    silent = flattened & _may_drop(scan, found, profile, overlapping)
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
     uncertain = _uncertain(best, levels) & ~survives & ~silent
-    thin = flattened & ~silent & (not scan.overlapping)
+    thin = flattened & ~silent & (not overlapping)
     doubt = _causes(erased, thin, uncertain)
 
     doubted = np.array([code is not None for code in doubt], dtype=bool)
@@ -88,7 +92,9 @@ def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolA
     return np.asarray(found.maxima(voxels.astype(np.float32)) > 0)
 
 
-def _may_drop(scan: volume.Volume, found: components.Components, profile: finding.Profile) -> volume.BoolArray:
+def _may_drop(
+    scan: volume.Volume, found: components.Components, profile: finding.Profile, overlapping: bool
+) -> volume.BoolArray:
     """Tell which candidates the 2D rule may drop without a doubt, if it leaves nothing of them.
 
     The paper drops all. Ours drops one only where slices overlap, and where the candidate itself (not just what the
@@ -98,8 +104,8 @@ def _may_drop(scan: volume.Volume, found: components.Components, profile: findin
     """
     if profile is finding.Profile.PAPER:
         return np.ones(found.count, dtype=bool)
-    fine = np.array([scan.overlapping, *(side <= _FINE_PIXEL_MM + 1e-6 for side in scan.spacing[1:])])
-    return np.asarray(scan.overlapping & ((found.extents() == 1) & fine).any(axis=1))
+    fine = np.array([overlapping, *(side <= _FINE_PIXEL_MM + 1e-6 for side in scan.spacing[1:])])
+    return np.asarray(overlapping & ((found.extents() == 1) & fine).any(axis=1))
 
 
 def _uncertain(

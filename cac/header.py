@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from cac import reasons, suitability
 
@@ -85,6 +86,11 @@ def _object(header: Header) -> list[reasons.Reason]:
     if derived or _DESCRIBED.search(described):
         return [reasons.reason(codes.DERIVED, image_type="\\".join(words) or "not stated")]
     return []
+
+
+def is_plain(words: Sequence[str]) -> bool:
+    """Tell whether no word of an ImageType speaks of a localizer or of derived images."""
+    return not any(_LOCALIZER.search(word.upper()) or _DERIVED.search(word.upper()) for word in words)
 
 
 def _beam(header: Header, limits: suitability.Limits) -> list[reasons.Reason]:

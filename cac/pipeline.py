@@ -62,7 +62,7 @@ def find_calcium(
         outcome, why = decision.decide(0, (reasons.reason(reasons.ReasonCode.NON_FINITE), *located.doubts), study_only)
         return finding.CalciumFinding(outcome=outcome, reasons=why, profile=profile, seconds=seconds)
     with _timed(seconds, "fusion"):
-        fused = fusion.fuse(working.scan, found, answers, spec.levels, profile)
+        fused = fusion.fuse(working.scan, found, answers, spec.levels, profile, averaged=working.averaged)
     with _timed(seconds, "scores"):
         decided = decision.decide(fused.lesions.count, (*located.doubts, *fused.doubts), study_only)
         return _finding(working, found, fused, decided, (profile, seconds))

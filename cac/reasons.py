@@ -72,7 +72,7 @@ class ReasonCode(StrEnum):
     ASSOCIATION_ABORTED = "association_aborted", "The sender broke off a transfer of this series."
     CONFLICTING_COPIES = "conflicting_copies", "{count} image(s) arrived again with other content under the same UID."
     UNREADABLE_IMAGE = "unreadable_image", "{count} image(s) could not be read."
-    MISSING_FILE = "missing_file", "{count} image file(s) are no longer in the spool."
+    MISSING_FILE = "missing_file", "{count} image file(s) are gone from the spool or altered there."
     TWO_PATIENTS = "two_patients", "The study's images name more than one patient."
     SERIES_IN_TWO_STUDIES = "series_in_two_studies", "Images of this series claim to belong to more than one study."
     QUIET_INCOMPLETE = "quiet_incomplete", "No image arrived for {seconds:.0f} s, but the series looks incomplete."

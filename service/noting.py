@@ -49,7 +49,10 @@ class Noter:
                 batch[0].failure = exc
                 return
             for waiting in batch:  # one row may be to blame: the others must not fail with it
-                self._write([waiting])
+                try:
+                    self._write([waiting])
+                except Exception as failure:
+                    waiting.failure = errors.StorageError(f"the row could not be written: {type(failure).__name__}")
         except BaseException:
             for waiting in batch:
                 waiting.failure = errors.StorageError("the rows could not be written")

@@ -88,8 +88,6 @@ def train(
     if more:
         net.load_state_dict(torch.load(path, weights_only=True))
     net = net.to(memory_format=torch.channels_last)
-    if polish:
-        net.load_state_dict(torch.load(path, weights_only=True))
     optimizer = torch.optim.AdamW(net.parameters(), knobs["learning_rate"], weight_decay=knobs["weight_decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, knobs["learning_rate"], total_steps=knobs["steps"], pct_start=0.1
@@ -150,9 +148,8 @@ def main() -> None:
     parser.add_argument("--plane", choices=list(finding.Plane), type=finding.Plane, action="append")
     parser.add_argument("--jobs", type=int, default=2, help="nets trained at a time, one thread each")
     parser.add_argument("--more", action="store_true", help="go on from the weights that are there")
-    parser.add_argument("--polish", action="store_true", help="go on from trained weights, by the [polish] knobs")
     options = parser.parse_args()
-    config = tomllib.loads(options.config.read_text()) | {"polishing": options.polish}
+    config = tomllib.loads(options.config.read_text())
     tasks = [
         (architecture, plane, config, options.scratch, options.more)
         for architecture in options.architecture or ARCHITECTURES

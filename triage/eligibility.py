@@ -74,7 +74,11 @@ def standing(
     why = tuple(dict.fromkeys(reason for each in found for reason in each))
     if not why:
         return domain.Standing.ELIGIBLE, ()
-    if not unreadable and all(_votes_not(header, each) for header, each in zip(headers, found, strict=True)):
+    if (
+        not unreadable
+        and not aside
+        and all(_votes_not(header, each) for header, each in zip(headers, found, strict=True))
+    ):
         return domain.Standing.NO_VOTE, why
     return domain.Standing.UNSUITABLE, why
 
@@ -110,8 +114,14 @@ def _without_images(unreadable: int, aside: int) -> tuple[domain.Standing, tuple
 
 
 def _votes_not(header: domain.HeaderFacts, why: Sequence[reasons.Reason]) -> bool:
-    """Tell whether an image is no original CT; one that does not say what it is may be one."""
-    return bool(header.image_type) and any(reason.code in _NO_VOTE for reason in why)
+    """Tell whether an image is surely no original CT; one that does not say what it is may be one.
+
+    Free text and a missing modality are no proof: of an ORIGINAL image in a CT object only ImageType can speak.
+    """
+    words = [word.strip().upper() for word in header.image_type if word.strip()]
+    if header.sop_class_uid == science.CT_IMAGE and words[:1] == ["ORIGINAL"]:
+        return not science.is_plain(words)
+    return bool(words) and any(reason.code in _NO_VOTE for reason in why)
 
 
 def as_header(header: domain.HeaderFacts) -> science.Header:

@@ -34,10 +34,10 @@ class Settings(pydantic_settings.BaseSettings):
     refuse_non_ct: bool = False
     min_free_bytes: Annotated[int, pydantic.Field(ge=0)] = 1 << 30
 
-    settle_seconds: Annotated[float, pydantic.Field(gt=0)] = 2.0
-    quiet_seconds: Annotated[float, pydantic.Field(gt=0)] = 20.0
-    lease_seconds: Annotated[float, pydantic.Field(gt=0)] = 30.0
-    task_seconds: Annotated[float, pydantic.Field(gt=0)] = 300.0
+    settle_seconds: Annotated[float, pydantic.Field(gt=0, le=3600)] = 2.0
+    quiet_seconds: Annotated[float, pydantic.Field(gt=0, le=86400)] = 20.0
+    lease_seconds: Annotated[float, pydantic.Field(gt=0, le=3600)] = 30.0
+    task_seconds: Annotated[float, pydantic.Field(gt=0, le=86400)] = 300.0
     max_attempts: Annotated[int, pydantic.Field(ge=1)] = 4
 
     architecture: Literal["dilated", "plain"] = "dilated"
@@ -47,14 +47,14 @@ class Settings(pydantic_settings.BaseSettings):
     admit: str = ADMITTED
     admit_not: str = NOT_ADMITTED
     admit_codes: tuple[str, ...] = ("426005005",)
-    high_from_agatston: float | None = None
+    high_from_agatston: Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)] | None = None
 
-    kvp: float = 120.0
+    kvp: Annotated[float, pydantic.Field(ge=110, le=130)] = 120.0
     kernels: tuple[str, ...] = suitability.Limits().kernels
-    max_thickness_mm: float = 3.5
-    max_noise_hu: float = 40.0
-    max_blood_hu: float = 90.0
-    max_metal_hu: float = 2500.0
+    max_thickness_mm: Annotated[float, pydantic.Field(gt=0, le=5)] = 3.5
+    max_noise_hu: Annotated[float, pydantic.Field(gt=0, le=60)] = 40.0
+    max_blood_hu: Annotated[float, pydantic.Field(gt=0, le=120)] = 90.0
+    max_metal_hu: Annotated[float, pydantic.Field(gt=0, le=4000)] = 2500.0
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
@@ -66,6 +66,8 @@ class Settings(pydantic_settings.BaseSettings):
                 re.compile(getattr(self, name))
             except re.error as exc:
                 raise ValueError(f"{name} is no regular expression: {exc}") from exc
+        if self.admit and re.search(self.admit, ""):
+            raise ValueError("admit matches everything: every study could be lowered")
         if self.quiet_seconds < self.settle_seconds:
             raise ValueError("quiet_seconds must not be shorter than settle_seconds")
         if self.database_url and not self.database_url.startswith(("sqlite:", "postgresql+pg8000:")):

@@ -68,7 +68,7 @@ def work(ticket: domain.Ticket, bench: Bench) -> domain.RunResult:
     """Analyse the run's images and write its files; StorageError, and whatever a defect raises."""
     inputs = runs.inputs(bench.db, ticket)
     images = {image.sop_instance_uid: bench.spool.absolute(image.path) for image in inputs.images}
-    missing = sum(not path.exists() for path in images.values())
+    missing = sum(_altered(bench.spool, image.path, image.sha256) for image in inputs.images)
     if missing:
         why = reasons.reason(reasons.ReasonCode.MISSING_FILE, count=missing)
         return _result(_undecided(ticket, len(images), why), bench, None)
@@ -90,6 +90,12 @@ def work(ticket: domain.Ticket, bench: Bench) -> domain.RunResult:
     hashes = results.Hashes(content=ticket.content_hash, models=bench.models_hash)
     folder = bench.results / ticket.series_instance_uid / hashes.folder
     return _result(analysis, bench, results.write(analysis, hashes, folder))
+
+
+def _altered(files: spool.Spool, path: str, sha256: str) -> bool:
+    """Tell whether a file is gone or no longer holds the bytes that were acknowledged."""
+    found = files.find(path)
+    return found is None or found.sha256 != sha256
 
 
 def _conflicts(image: pathlib.Path | None, copy: pathlib.Path) -> bool:

@@ -20,7 +20,7 @@ def header(**changed):
     ("changed", "standing", "code"),
     [
         ({}, Standing.ELIGIBLE, None),
-        ({"modality": "SR"}, Standing.NO_VOTE, Code.NOT_CT),
+        ({"modality": "SR"}, Standing.UNSUITABLE, Code.NOT_CT),
         ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER")}, Standing.NO_VOTE, Code.LOCALIZER),
         ({"image_type": ("DERIVED", "SECONDARY", "MPR")}, Standing.NO_VOTE, Code.DERIVED),
         ({"image_type": ()}, Standing.UNSUITABLE, Code.DERIVED),
@@ -116,3 +116,17 @@ def test_a_site_admits_by_code_description_or_body_part(study, admitted):
 def test_an_empty_rule_admits_nothing():
     blank = eligibility.Admission(admit="", admit_not="")
     assert not blank.admits(eligibility.Study(descriptions=("CT Calcium Score",), procedure_codes=("1",)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"modality": ""}, {"series_description": "CaSc 3mm, see MPR"}, {"series_description": "CaSc after scout repeat"}],
+)
+def test_free_text_or_a_missing_modality_takes_no_vote_away(changed):
+    own, _ = eligibility.standing([header(**changed)], LIMITS)
+    assert own is not Standing.NO_VOTE
+
+
+def test_a_series_with_copies_aside_keeps_its_study_where_it_is():
+    own, _ = eligibility.standing([header(image_type=("DERIVED", "SECONDARY", "MPR"))], LIMITS, aside=1)
+    assert own is Standing.UNSUITABLE

@@ -233,6 +233,9 @@ def _add(
 
 def _touch(study: tables.Study, instance: domain.Instance, now: dt.datetime) -> None:
     study.content_version += 1
+    named = (study.patient_name.strip().upper(), instance.patient_name.strip().upper())
+    if not (study.patient_id and instance.patient_id) and all(named) and named[0] != named[1]:
+        study.two_patients = True  # no ID on one side: the names must tell them apart
     for name in ("patient_id", "patient_birth_date"):
         held, given = getattr(study, name), getattr(instance, name)
         if held and given and held != given:

@@ -195,10 +195,16 @@ def _vote(series: tables.Series, standing: domain.Standing, past: Sequence[resul
 
 
 def _earlier_doubt(past: Sequence[results.Run]) -> bool:
-    """Tell whether the same images once gave more than a negative, and no person asked for the newest run."""
+    """Tell whether an earlier run gave more than a negative, and no person asked for the newest one.
+
+    A doubt counts on the same images only, for late ones may have settled it; calcium once seen counts on any.
+    """
     if not past or past[-1].trigger is domain.RunTrigger.PERSON:
         return False
-    return any(run.content_hash == past[-1].content_hash and run.outcome in _DOUBTED for run in past[:-1])
+    return any(
+        run.outcome is domain.Outcome.PRESENT or (run.content_hash == past[-1].content_hash and run.outcome in _DOUBTED)
+        for run in past[:-1]
+    )
 
 
 def _facts(

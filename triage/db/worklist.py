@@ -104,9 +104,14 @@ def page(db: session.Database, filters: Filters, cursor: str | None, limit: int)
 
 
 def changes(db: session.Database, since: int, limit: int) -> tuple[list[StudyRow], int]:
-    """Return studies whose flag changed after a change's number, in order of change, and the number to go on from."""
-    query = sa.select(tables.Study).where(tables.Study.change_number > since)
+    """Return studies whose flag changed after a change's number, in order of change, and the number to go on from.
+
+    A number beyond the newest change comes from before a restored database: everything is told again.
+    """
     with db.read() as open_session:
+        newest = open_session.scalar(sa.select(sa.func.max(tables.Study.change_number))) or 0
+        since = since if since <= newest else 0
+        query = sa.select(tables.Study).where(tables.Study.change_number > since)
         studies = list(open_session.scalars(query.order_by(tables.Study.change_number).limit(limit)))
         rows = _rows(open_session, studies)
     return rows, studies[-1].change_number if studies else since
@@ -237,5 +242,5 @@ def _decode(cursor: str) -> tuple[sa.ColumnElement[Any], ...]:
             sa.literal(moment, columns.UtcDateTime()),
             sa.literal(str(uid)),
         )
-    except (ValueError, TypeError, IndexError) as exc:
+    except (ValueError, TypeError, IndexError, OverflowError) as exc:
         raise errors.NotFound("no page gave this cursor") from exc
