@@ -43,8 +43,12 @@ check: $(VENV)/.dev  ## lint, types, import rules, migrations, file sizes
 bench: $(VENV)/.run  ## the table of phantoms: nets against a plain 130 HU rule
 	$(BIN)/python -m benchmarks.phantoms
 
-train: $(VENV)/.dev  ## train all nets anew (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
-	$(BIN)/python -m training.train
+train: $(VENV)/.dev  ## train the nets anew, ARCHITECTURE=dilated for one (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
+	$(BIN)/python -m training.prepare
+	$(BIN)/python -m training.train $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+	$(BIN)/python -m training.train $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) --config training/config/sharpen.toml --more
+	$(BIN)/python -m training.export
+	$(BIN)/python -m benchmarks.operating_point
 
 peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace
 	@bash tests/peers.sh

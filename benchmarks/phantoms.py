@@ -23,7 +23,7 @@ from triage import manifest
 from worker import inference
 
 MODELS = pathlib.Path(__file__).parents[1] / "models"
-HELD_OUT = 100
+HELD_OUT = 200
 """First of the evaluation seeds, 0-999; training and calibration use seeds from a million on."""
 EACH = 20
 INCREMENTS = (1.5, 3.0)

@@ -59,6 +59,16 @@ def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
     return worst
 
 
+COMMANDS = (
+    "python -m training.prepare",
+    "python -m training.train",
+    "python -m training.train --config training/config/sharpen.toml --more",
+    "python -m training.export",
+    "python -m benchmarks.operating_point",
+)
+SHARPEN = cases.CONFIG.parent / "sharpen.toml"
+
+
 def entry(architecture: str, plane: finding.Plane, path: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]:
     """Build one net's part of the manifest; the thresholds it has already are kept as long as its weights are."""
     spec = finding.NetSpec(levels={})
@@ -75,10 +85,7 @@ def entry(architecture: str, plane: finding.Plane, path: pathlib.Path, config: d
         "depth": spec.depth,
         "receptive_field": nets.receptive_field(architecture),
         "levels": {"accept": UNCALIBRATED.accept, "low": UNCALIBRATED.low, "high": UNCALIBRATED.high},
-        "recipe": {
-            "command": f"python -m training.train --architecture {architecture} --plane {plane}",
-            "config": config,
-        },
+        "recipe": {"commands": COMMANDS, "config": config, "second_turn": tomllib.loads(SHARPEN.read_text())["train"]},
     }
 
 
