@@ -37,11 +37,11 @@ class Case:
     def patch(
         self, plane: finding.Plane, point: NDArray[np.int32], size: Sequence[int], random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Cut HU and labels of `size` around a point, off centre by up to a fifth; air beyond the crop."""
+        """Cut HU and labels of `size` around a point, off centre by up to an eighth; air beyond the crop."""
         fixed = {finding.Plane.AXIAL: 0, finding.Plane.CORONAL: 1, finding.Plane.SAGITTAL: 2}[plane]
         free = [axis for axis in range(3) if axis != fixed]
         starts = [
-            int(point[axis]) - length // 2 + int(random.integers(-(length // 5), length // 5 + 1))
+            int(point[axis]) - length // 2 + int(random.integers(-(length // 8), length // 8 + 1))
             for axis, length in zip(free, size, strict=True)
         ]
         starts.insert(fixed, int(point[fixed]))

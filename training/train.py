@@ -9,6 +9,8 @@ import tomllib
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
@@ -70,14 +72,15 @@ class Sampler:
         noise = self.knobs["hu_noise"] * self.random.random()
         hu = hu * np.float32(scale) + np.float32(shift)
         hu += np.float32(noise) * self.random.standard_normal(hu.shape, np.float32)
-        label = np.where((label == cases.OTHER) & (hu >= cases.CALCIUM_HU), cases.MIMIC, label).astype(np.uint8)
+        label = np.where((label == cases.OTHER) & (hu >= cases.CALCIUM_HU), cases.MIMIC, label)
+        label = np.where((label == cases.CALCIUM) & (hu < cases.CALCIUM_HU), cases.UNSURE, label).astype(np.uint8)
         return cases.image(hu), label
 
 
 def train(
-    architecture: str, plane: finding.Plane, config: dict[str, Any], scratch: pathlib.Path, more: bool = False
+    architecture: str, plane: finding.Plane, config: dict[str, Any], scratch: pathlib.Path, start: str = ""
 ) -> pathlib.Path:
-    """Train one net, or with `more` go on from its weights; return the file of its weights."""
+    """Train one net, or go on from weights (see `weights`); return the file of its weights."""
     torch.set_num_threads(1)
     knobs = config["train"]
     torch.manual_seed(knobs["seed"])
@@ -85,19 +88,21 @@ def train(
     sampler = Sampler(prepared=cases.load_all(scratch / "train"), plane=plane, knobs=knobs, random=random)
     path = scratch / f"{architecture}-{plane}.pt"
     net = nets.UNet(architecture, **config["net"])
-    if more:
-        net.load_state_dict(torch.load(path, weights_only=True))
+    if start:
+        net.load_state_dict(weights(start, architecture, plane, scratch))
     net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), knobs["learning_rate"], weight_decay=knobs["weight_decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, knobs["learning_rate"], total_steps=knobs["steps"], pct_start=0.1
     )
-    start, running = time.monotonic(), np.zeros(3)
+    began, running = time.monotonic(), np.zeros(3)
+    margin = knobs["margin" if plane is finding.Plane.AXIAL else "margin_z"]
+    half = torch.cpu._is_avx512_bf16_supported()  # emulated elsewhere, and ten times slower there
     for step in range(1, knobs["steps"] + 1):
         drawn, images, labels = sampler.draw()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             logits = net(images.contiguous(memory_format=torch.channels_last))
-        total, losses, figures = loss(logits.float(), labels, knobs)
+        total, losses, figures = loss(logits.float(), labels, knobs, margin)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -107,27 +112,48 @@ def train(
         running += np.array(figures) / 100
         if step % 100 == 0:
             said = "loss {:.3f}  calcium found {:.3f}  mimics left {:.3f}".format(*running)
-            print(f"{architecture} {plane} {step:5d} {time.monotonic() - start:5.0f} s  {said}", flush=True)
+            print(f"{architecture} {plane} {step:5d} {time.monotonic() - began:5.0f} s  {said}", flush=True)
             running[:] = 0
     torch.save(net.state_dict(), path)
     return path
 
 
+def weights(start: str, architecture: str, plane: finding.Plane, scratch: pathlib.Path) -> dict[str, torch.Tensor]:
+    """Return the weights to go on from.
+
+    `start` is 'scratch' for this net's own last ones, or the folder of shipped nets, or ARCHITECTURE@FOLDER for
+    another architecture's there: the two differ in dilation only.
+    """
+    if start == "scratch":
+        own: dict[str, torch.Tensor] = torch.load(scratch / f"{architecture}-{plane}.pt", weights_only=True)
+        return own
+    other, _, folder = start.rpartition("@")
+    stored = onnx.load(pathlib.Path(folder) / f"{other or architecture}-{plane}.onnx").graph.initializer
+    return {
+        each.name.removeprefix("net."): torch.from_numpy(onnx.numpy_helper.to_array(each).copy())
+        for each in stored
+        if each.name.startswith("net.")
+    }
+
+
 def loss(
-    logits: torch.Tensor, labels: torch.Tensor, knobs: dict[str, Any]
+    logits: torch.Tensor, labels: torch.Tensor, knobs: dict[str, Any], margin: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[float, float, float]]:
     """Return the loss, its part per patch, and (loss, part of calcium >= 0.5, part of mimics >= 0.5).
 
-    Only candidate voxels count: what lies below 130 HU can decide nothing, so the nets may say anything there.
+    `margin` is what each edge of a patch, along its first and its second axis, is context only.
+    Only candidate voxels count: what lies below 130 HU can decide nothing, so the nets may say anything there. The
+    decision asks for a candidate's largest probability, so the largest of each patch count once more.
     """
-    edge = knobs["margin"]
-    logits, labels = logits[:, edge:-edge, edge:-edge], labels[:, edge:-edge, edge:-edge]
+    top, side = margin
+    logits, labels = logits[:, top:-top, side:-side], labels[:, top:-top, side:-side]
     calcium, mimic = (labels == cases.CALCIUM).float(), (labels == cases.MIMIC).float()
     weight = knobs["calcium_weight"] * calcium + mimic
     entropy = functional.binary_cross_entropy_with_logits(logits, calcium, reduction="none") * weight
     each = entropy.sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     probability = torch.sigmoid(logits) * (calcium + mimic)
     dice = 1 - (2 * (probability * calcium).sum() + 1) / (probability.sum() + calcium.sum() + 1)
+    each = each + knobs["peak_weight"] * (_peak(-logits, calcium, least=True) + _peak(logits, mimic))
     total = entropy.sum() / weight.sum().clamp(min=1) + each.mean() + dice
     passed = probability.detach() >= 0.5
     found = float((passed * calcium).sum() / calcium.sum().clamp(min=1))
@@ -135,7 +161,15 @@ def loss(
     return total, each, (float(total.detach()), found, left)
 
 
-def _job(task: tuple[str, finding.Plane, dict[str, Any], pathlib.Path, bool]) -> None:
+def _peak(logits: torch.Tensor, mask: torch.Tensor, *, least: bool = False) -> torch.Tensor:
+    """Return each patch's cost of its largest logit in a mask (of its smallest with `least`), 0 where it is empty."""
+    far = torch.full_like(logits, torch.inf if least else -torch.inf)
+    held = torch.where(mask > 0, logits, far).flatten(1)
+    extreme = held.amin(1) if least else held.amax(1)
+    return torch.where(mask.flatten(1).any(1), functional.softplus(extreme.nan_to_num(0, 0, 0)), torch.zeros(()))
+
+
+def _job(task: tuple[str, finding.Plane, dict[str, Any], pathlib.Path, str]) -> None:
     train(*task)
 
 
@@ -147,11 +181,11 @@ def main() -> None:
     parser.add_argument("--architecture", choices=ARCHITECTURES, action="append")
     parser.add_argument("--plane", choices=list(finding.Plane), type=finding.Plane, action="append")
     parser.add_argument("--jobs", type=int, default=2, help="nets trained at a time, one thread each")
-    parser.add_argument("--more", action="store_true", help="go on from the weights that are there")
+    parser.add_argument("--more", dest="start", default="", metavar="START", help="go on from weights: see `weights`")
     options = parser.parse_args()
     config = tomllib.loads(options.config.read_text())
     tasks = [
-        (architecture, plane, config, options.scratch, options.more)
+        (architecture, plane, config, options.scratch, options.start)
         for architecture in options.architecture or ARCHITECTURES
         for plane in options.plane or finding.Plane
     ]

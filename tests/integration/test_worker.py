@@ -150,10 +150,23 @@ def test_a_file_gone_from_the_spool_is_indeterminate(sqlite_node: working.Node, 
     assert _codes(sqlite_node.newest(uid)) == {reasons.ReasonCode.MISSING_FILE}
 
 
-def test_pixels_cut_off_in_the_spool_are_unsuitable(sqlite_node: working.Node, files: list[pathlib.Path]) -> None:
+def test_a_file_altered_in_the_spool_after_its_success_is_a_doubt(
+    sqlite_node: working.Node, files: list[pathlib.Path]
+) -> None:
     uid = working.queue_series(sqlite_node, files)
     path = sqlite_node.spool.absolute(next(iter(sqlite_node.spool.walk())))
     path.write_bytes(path.read_bytes()[:-5000])
+    triage_series.triage(uid, _bench(sqlite_node))
+    assert sqlite_node.newest(uid).outcome == domain.Outcome.INDETERMINATE
+    assert _codes(sqlite_node.newest(uid)) == {reasons.ReasonCode.MISSING_FILE}
+
+
+def test_pixels_that_came_cut_off_are_unsuitable(
+    sqlite_node: working.Node, files: list[pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(files[0].read_bytes()[:-5000])
+    uid = working.queue_series(sqlite_node, [cut, *files[1:]])
     triage_series.triage(uid, _bench(sqlite_node))
     assert sqlite_node.newest(uid).outcome == domain.Outcome.UNSUITABLE
     assert reasons.ReasonCode.UNREADABLE_IMAGE in _codes(sqlite_node.newest(uid))

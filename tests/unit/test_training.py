@@ -41,21 +41,21 @@ def test_the_answer_has_the_image_s_height_and_width():
 
 
 def test_voxels_below_130_hu_cost_nothing():
-    knobs = {"margin": 2, "calcium_weight": 1.0}
+    knobs = {"calcium_weight": 1.0, "peak_weight": 1.0}
     labels = torch.full((1, 16, 16), cases.OTHER, dtype=torch.uint8)
     labels[0, 8, 8] = cases.CALCIUM
     logits = torch.zeros(1, 16, 16)
-    usual = train.loss(logits, labels, knobs)[0]
+    usual = train.loss(logits, labels, knobs, (2, 2))[0]
     logits[0, 4, 4] = 9.0
-    assert train.loss(logits, labels, knobs)[0] == usual
+    assert train.loss(logits, labels, knobs, (2, 2))[0] == usual
 
 
 def test_a_net_that_answers_right_costs_less_than_one_that_answers_wrong():
-    knobs = {"margin": 1, "calcium_weight": 1.0}
+    knobs = {"calcium_weight": 1.0, "peak_weight": 1.0}
     labels = torch.full((1, 8, 8), cases.OTHER, dtype=torch.uint8)
     labels[0, 4, 4], labels[0, 2, 2] = cases.CALCIUM, cases.MIMIC
     right = torch.where(labels == cases.CALCIUM, 5.0, -5.0)
-    assert train.loss(right, labels, knobs)[0] < train.loss(-right, labels, knobs)[0]
+    assert train.loss(right, labels, knobs, (1, 1))[0] < train.loss(-right, labels, knobs, (1, 1))[0]
 
 
 def test_patches_of_every_plane_show_the_voxel_they_were_asked_for():
