@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cac import reasons, volume
 
@@ -32,6 +32,13 @@ class Profile(StrEnum):
     PAPER = "paper"
 
 
+class Evaluation(StrEnum):
+    """Name how the nets are asked; the answers that decide are the same."""
+
+    SPARSE = "sparse"
+    DENSE = "dense"
+
+
 class CandidateStatus(StrEnum):
     """Say what became of a candidate."""
 
@@ -40,16 +47,20 @@ class CandidateStatus(StrEnum):
     REJECTED = "rejected"
 
 
+Core: TypeAlias = tuple[int, int, int, int]
+"""The part of an image that is asked about: top, left, bottom, right in pixels, multiples of the nets' stride."""
+
+
 class Predict(Protocol):
     """Run one plane's net.
 
     `stack` has shape (n, 2, height, width), float32: HU scaled to [0, 1], and the binary HU >= 130. The answer
-    has shape (n, height, width), float32 in [0, 1]. Height and width are multiples of the nets' stride. Axial
-    slices are (row, column); sagittal ones (slice, row); coronal ones (slice, column).
+    has the shape (n, height, width) of the core, float32 in [0, 1]. Height and width are multiples of the nets' stride.
+    Axial slices are (row, column); sagittal ones (slice, row); coronal ones (slice, column).
     """
 
-    def __call__(self, plane: Plane, stack: volume.FloatArray) -> volume.FloatArray:
-        """Return the probability of coronary calcium for each pixel."""
+    def __call__(self, plane: Plane, stack: volume.FloatArray, core: Core) -> volume.FloatArray:
+        """Return the probability of coronary calcium for each pixel of the core of each image."""
         ...
 
 
@@ -70,7 +81,8 @@ class NetSpec:
     """Hold what the nets expect, as the manifest states it.
 
     `spacing` is (slab increment, row, column) in mm of the nets' grid, `window` the HU range scaled to [0, 1],
-    `stride` the multiple that height and width must have, `depth` the slices a sagittal or coronal image may have.
+    `stride` the multiple that height and width must have, `depth` the slices a sagittal or coronal image may have,
+    `receptive_field` how many pixels to either side of an output pixel it can depend on, `evaluation` how to ask.
     """
 
     levels: Mapping[Plane, Levels]
@@ -78,6 +90,8 @@ class NetSpec:
     window: tuple[float, float] = (-200.0, 800.0)
     stride: int = 4
     depth: int = 120
+    receptive_field: int = 27
+    evaluation: Evaluation = Evaluation.SPARSE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

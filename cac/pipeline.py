@@ -17,7 +17,9 @@ from cac import (
     heart,
     lesions,
     reasons,
+    sheets,
     slabs,
+    sparse,
     suitability,
     views,
     volume,
@@ -103,7 +105,8 @@ def _ask(
     if not found.count:
         return {plane: np.empty(0, dtype=np.float32) for plane in finding.Plane}
     crop = views.crop(scan, views.enclosing(located.box, found, scan, spec), spec, profile)
-    answers = views.probabilities(crop, predict, views.images_with(crop, found), spec)
+    evaluate = sparse.probabilities if spec.evaluation is finding.Evaluation.SPARSE else sheets.probabilities
+    answers = evaluate(crop, predict, found, spec)
     return {plane: views.to_source(crop, answer, found) for plane, answer in answers.items()}
 
 

@@ -1,23 +1,17 @@
-"""The nets' grid: crop and resample the heart, cut it into three views, carry the answers back."""
+"""The nets' grid: crop and resample the heart, and carry the answers back."""
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cac import components, errors, finding, heart, volume
+from cac import components, finding, heart, volume
 
 IntArray: TypeAlias = NDArray[np.int64]
 
 AIR_HU = -1024.0
-BATCH = 16
-"""Images a net sees at once: enough to be fast, few enough for a small GPU."""
-
-_ACROSS = {finding.Plane.AXIAL: 0, finding.Plane.SAGITTAL: 2, finding.Plane.CORONAL: 1}
-"""The crop's axis that a plane's images are counted along."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,61 +120,20 @@ def enclosing(box: heart.Box, voxels: components.Components, scan: volume.Volume
     return dataclasses.replace(box, size_mm=(height, width), slices=(first, last))
 
 
-def stack_for(
-    heart_crop: Crop,
-    plane: finding.Plane,
-    indices: IntArray,
-    spec: finding.NetSpec,
-    slices: tuple[int, int] | None = None,
-) -> volume.FloatArray:
-    """Build a net's input (n, 2, height, width), float32, for the images `indices` of a plane.
-
-    Channel 0 is HU clipped to the window and scaled to [0, 1], channel 1 is HU >= 130. Axial images are (row,
-    column), sagittal ones (slice, row), coronal ones (slice, column). Height and width are padded with air at
-    their ends to multiples of the stride. `slices` limits sagittal and coronal images to [start, stop).
-    """
-    hu = heart_crop.hu if slices is None else heart_crop.hu[slices[0] : slices[1]]
-    images = np.moveaxis(hu.take(indices, axis=_ACROSS[plane]), _ACROSS[plane], 0)
-    count, height, width = images.shape
-    deep = max(height, heart_crop.depth) if plane is not finding.Plane.AXIAL else height
-    low, high = spec.window
-    stack = np.zeros((count, 2, _padded(deep, spec.stride), _padded(width, spec.stride)), dtype=np.float32)
-    stack[:, 0] = np.clip((AIR_HU - low) / (high - low), 0.0, 1.0)
-    np.clip((images - low) / (high - low), 0.0, 1.0, out=stack[:, 0, :height, :width])
-    stack[:, 1, :height, :width] = images >= volume.CALCIUM_HU
-    return stack
-
-
-def images_with(heart_crop: Crop, voxels: components.Components) -> dict[finding.Plane, IntArray]:
-    """Name the images of each plane that show any of these source voxels."""
+def samples(heart_crop: Crop, voxels: components.Components) -> tuple[IntArray, IntArray, IntArray]:
+    """Name the samples of the crop (slice, row, column) that `to_source` reads for these source voxels, each once."""
     slices, rows, columns = voxels.coordinates
-    return {
-        finding.Plane.AXIAL: np.unique(slices - heart_crop.first_slice),
-        finding.Plane.SAGITTAL: _covered(heart_crop.columns, columns),
-        finding.Plane.CORONAL: _covered(heart_crop.rows, rows),
-    }
-
-
-def probabilities(
-    heart_crop: Crop, predict: finding.Predict, needed: Mapping[finding.Plane, IntArray], spec: finding.NetSpec
-) -> dict[finding.Plane, volume.FloatArray]:
-    """Run the three nets over the needed images; each answer on the crop's grid, 0 where no net was asked.
-
-    A slice axis longer than the nets' depth is shown in overlapping windows, which merge by the larger
-    probability. Raises PredictionError for an answer that is no probability map.
-    """
-    answers: dict[finding.Plane, volume.FloatArray] = {}
-    for plane in finding.Plane:
-        answers[plane] = np.zeros(heart_crop.hu.shape, dtype=np.float32)
-        across = np.moveaxis(answers[plane], _ACROSS[plane], 0)
-        _, height, width = across.shape
-        windows = [(0, height)] if plane is finding.Plane.AXIAL else list(_windows(height, spec))
-        for (start, stop), first in itertools.product(windows, range(0, needed[plane].size, BATCH)):
-            indices = needed[plane][first : first + BATCH]
-            stack = stack_for(heart_crop, plane, indices, spec, None if plane is finding.Plane.AXIAL else (start, stop))
-            seen = _checked(predict(plane, stack), stack, plane)[:, : stop - start, :width]
-            across[indices, start:stop] = np.maximum(across[indices, start:stop], seen)
-    return answers
+    top, bottom = heart_crop.rows.footprint(rows)
+    left, right = heart_crop.columns.footprint(columns)
+    read = [
+        np.ravel_multi_index(
+            (slices - heart_crop.first_slice, np.minimum(top + down, bottom), np.minimum(left + aside, right)),
+            heart_crop.hu.shape,
+        )
+        for down, aside in itertools.product(_steps(top, bottom), _steps(left, right))
+    ]
+    number, row, column = np.unravel_index(np.unique(np.concatenate(read)), heart_crop.hu.shape)
+    return number, row, column
 
 
 def to_source(heart_crop: Crop, answer: volume.FloatArray, voxels: components.Components) -> volume.FloatArray:
@@ -203,10 +156,11 @@ def to_source(heart_crop: Crop, answer: volume.FloatArray, voxels: components.Co
 
 
 def _samples(size_mm: float, axis: int, spec: finding.NetSpec) -> int:
-    return _padded(int(np.ceil(size_mm / spec.spacing[axis + 1] - 1e-6)), spec.stride)
+    return padded(int(np.ceil(size_mm / spec.spacing[axis + 1] - 1e-6)), spec.stride)
 
 
-def _padded(size: int, stride: int) -> int:
+def padded(size: int, stride: int) -> int:
+    """Return the next multiple of the nets' stride."""
     return -(-size // stride) * stride
 
 
@@ -220,29 +174,5 @@ def _taps(axis: Axis, size: int) -> tuple[IntArray, IntArray, volume.FloatArray,
     return low, np.minimum(low + 1, size - 1), (position - low).astype(np.float32), span
 
 
-def _covered(axis: Axis, index: IntArray) -> IntArray:
-    first, last = axis.footprint(np.unique(index))
-    return np.unique(np.concatenate([np.minimum(first + step, last) for step in _steps(first, last)]))
-
-
 def _steps(first: IntArray, last: IntArray) -> range:
     return range(int((last - first).max()) + 1 if first.size else 1)
-
-
-def _windows(count: int, spec: finding.NetSpec) -> Iterator[tuple[int, int]]:
-    """Yield the slice windows a net sees: half a depth apart, the last one ending with the stack."""
-    for start in range(0, max(count - spec.depth, 0), spec.depth // 2):
-        yield start, start + spec.depth
-    yield max(count - spec.depth, 0), count
-
-
-def _checked(answer: volume.FloatArray, stack: volume.FloatArray, plane: finding.Plane) -> volume.FloatArray:
-    expected = (stack.shape[0], *stack.shape[2:])
-    if answer.shape != expected:
-        msg = f"the {plane} net answered with shape {answer.shape} instead of {expected}"
-        raise errors.PredictionError(msg)
-    # Not a number fails both comparisons.
-    if not (answer.min() >= 0 and answer.max() <= 1):
-        msg = f"the {plane} net answered with values that are no probabilities"
-        raise errors.PredictionError(msg)
-    return answer

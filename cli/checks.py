@@ -23,7 +23,14 @@ def models(config: settings.Settings) -> str:
     from worker import inference
 
     stated = manifest.load(config.models / "manifest.json")
-    engine = inference.load(stated, config.models, config.architecture, device=config.device, threads=config.threads)
+    engine = inference.load(
+        stated,
+        config.models,
+        config.architecture,
+        device=config.device,
+        threads=config.threads,
+        evaluation=config.evaluation,
+    )
     inference.self_test(engine)
     if config.device == "cuda" and "CUDA" not in engine.provider:
         raise Wrong(f"CUDA is asked for, but {engine.provider} runs: install onnxruntime-gpu, or set DEVICE to cpu.")

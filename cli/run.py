@@ -80,7 +80,14 @@ def _open(out: pathlib.Path | None, profile: "finding.Profile", ignore_suitabili
 
     config = settings.load()
     stated = manifest.load(config.models / "manifest.json")
-    engine = inference.load(stated, config.models, config.architecture, device=config.device, threads=config.threads)
+    engine = inference.load(
+        stated,
+        config.models,
+        config.architecture,
+        device=config.device,
+        threads=config.threads,
+        evaluation=config.evaluation,
+    )
     inference.self_test(engine)
     method = analyse.Method(limits=config.limits, profile=profile, ignore_suitability=ignore_suitability)
     return _Bench(engine=engine, models_hash=engine.model_set.digest(profile), method=method, out=out)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cac import candidates, finding, heart, slabs, views, volume
+from cac import candidates, finding, heart, sheets, slabs, views, volume
 
 LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
 SPEC = finding.NetSpec(levels=LEVELS)
@@ -15,13 +15,19 @@ class Constant:
         self.value = value
         self.asked = dict.fromkeys(finding.Plane, 0)
 
-    def __call__(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
+    def __call__(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
         self.asked[plane] += len(stack)
-        return np.full((stack.shape[0], *stack.shape[2:]), self.value, dtype=np.float32)
+        return np.full(answered(stack, core).shape, self.value, dtype=np.float32)
+
+
+def answered(stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
+    """Return the binary channel of what is asked about."""
+    top, left, bottom, right = core
+    return stack[:, 1, top:bottom, left:right]
 
 
 class Oracle:
-    """Know the truth of one volume: recognise each image and answer where its calcium lies.
+    """Know the truth of one volume: recognise its calcium by the scaled HU of a pixel and its neighbours.
 
     `truth` is (slice, row, column) on the volume's own grid, at increments that are not averaged to slabs.
     """
@@ -35,23 +41,36 @@ class Oracle:
         box = views.enclosing(located.box, found, scan, spec)
         shown = views.crop(scan, box, spec)
         marked = volume.Volume(hu=truth.astype(np.float32), spacing=scan.spacing, thickness=scan.thickness)
-        answer = np.maximum(views.crop(marked, box, spec).hu, 0)
-        self._known: dict[tuple[finding.Plane, bytes], volume.FloatArray] = {}
+        answer = np.maximum(views.crop(marked, box, spec).hu, 0) > 0
+        self._known = {}
         for plane, axis in ((finding.Plane.AXIAL, 0), (finding.Plane.SAGITTAL, 2), (finding.Plane.CORONAL, 1)):
-            for number in range(shown.hu.shape[axis]):
-                image = views.stack_for(shown, plane, np.array([number]), spec)[0]
-                seen = np.zeros(image.shape[1:], dtype=np.float32)
-                part = answer.take(number, axis=axis) > 0
-                seen[: part.shape[0], : part.shape[1]] = part * 0.97
-                self._known[plane, image.tobytes()] = seen
+            (sheet,) = sheets.sheets(shown, plane, spec)
+            stack = sheet.whole(np.arange(shown.hu.shape[axis]))
+            seen = np.zeros(stack[:, 1].shape, dtype=bool)
+            part = np.moveaxis(answer, axis, 0)
+            seen[:, : part.shape[1], : part.shape[2]] = part
+            self._known[plane] = np.unique(_prints(stack)[seen])
 
-    def __call__(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
-        return np.stack([self._known[plane, image.tobytes()] for image in stack])
+    def __call__(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
+        top, left, bottom, right = core
+        known = np.isin(_prints(stack)[:, top:bottom, left:right], self._known[plane])
+        return known.astype(np.float32) * np.float32(0.97)
 
 
-def broken(plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
+def _prints(stack: volume.FloatArray) -> np.ndarray:
+    """Give each pixel a number that hardly any other has: its own and its neighbours' HU, each bit counting."""
+    bits = np.ascontiguousarray(stack[:, 0]).view(np.uint32).astype(np.uint64)
+    around = np.pad(bits, ((0, 0), (1, 1), (1, 1)))
+    total = bits * np.uint64(0x9E3779B97F4A7C15)
+    for number, (down, aside) in enumerate(((0, 1), (2, 1), (1, 0), (1, 2))):
+        neighbour = around[:, down : down + bits.shape[1], aside : aside + bits.shape[2]]
+        total += neighbour * np.uint64(0xBF58476D1CE4E5B9 + 2 * number * 0x94D049BB133111EB % 2**61)
+    return total
+
+
+def broken(plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
     """Answer as a net whose weights are not finite."""
-    return np.full((stack.shape[0], *stack.shape[2:]), np.nan, dtype=np.float32)
+    return np.full(answered(stack, core).shape, np.nan, dtype=np.float32)
 
 
 class Lame:
@@ -60,11 +79,11 @@ class Lame:
     def __init__(self, missing: finding.Plane) -> None:
         self.missing = missing
 
-    def __call__(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
+    def __call__(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
         if plane is self.missing:
             msg = f"no net for the {plane} plane"
             raise LookupError(msg)
-        return np.zeros((stack.shape[0], *stack.shape[2:]), dtype=np.float32)
+        return np.zeros(answered(stack, core).shape, dtype=np.float32)
 
 
 class Stubborn:
@@ -73,5 +92,5 @@ class Stubborn:
     def __init__(self, plane: finding.Plane, value: float) -> None:
         self.plane, self.value = plane, value
 
-    def __call__(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
-        return stack[:, 1] * np.float32(self.value if plane is self.plane else 0.0)
+    def __call__(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
+        return answered(stack, core) * np.float32(self.value if plane is self.plane else 0.0)

@@ -121,8 +121,9 @@ class ConstantEngine:
     def __init__(self, probability: float = 0.0) -> None:
         self._probability = probability
 
-    def predict(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
-        return np.full((stack.shape[0], *stack.shape[2:]), self._probability, np.float32)
+    def predict(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
+        top, left, bottom, right = core
+        return np.full((stack.shape[0], bottom - top, right - left), self._probability, np.float32)
 
 
 @contextlib.contextmanager

@@ -32,9 +32,10 @@ class Engine:
     provider = "stand-in"
     spec = finding.NetSpec(levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane})
 
-    def predict(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
+    def predict(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
         time.sleep(self.seconds)
-        return np.ascontiguousarray(stack[:, 1] * np.float32(self.accepts))
+        top, left, bottom, right = core
+        return np.ascontiguousarray(stack[:, 1, top:bottom, left:right] * np.float32(self.accepts))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

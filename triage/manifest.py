@@ -85,8 +85,8 @@ class ModelSet:
     self_test: SelfTest
     nets: Mapping[finding.Plane, Net]
 
-    def net_spec(self) -> finding.NetSpec:
-        """Return what the science needs to know of these nets."""
+    def net_spec(self, evaluation: finding.Evaluation = finding.Evaluation.SPARSE) -> finding.NetSpec:
+        """Return what the science needs to know of these nets, and how to ask them."""
         net = next(iter(self.nets.values()))
         return finding.NetSpec(
             levels={plane: each.levels for plane, each in self.nets.items()},
@@ -94,6 +94,8 @@ class ModelSet:
             window=net.window,
             stride=net.stride,
             depth=net.depth,
+            receptive_field=max(each.receptive_field for each in self.nets.values()),
+            evaluation=evaluation,
         )
 
     def digest(self, profile: finding.Profile) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 import pydantic_settings
 
-from cac import suitability
+from cac import finding, suitability
 from triage import errors
 
 ADMITTED = r"calcium|\bcac\b|\bcacs\b|ca[ -]?scor|agatston|cardiac|heart|coronar"
@@ -43,6 +43,7 @@ class Settings(pydantic_settings.BaseSettings):
     architecture: Literal["dilated", "plain"] = "dilated"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, pydantic.Field(ge=0)] = 0  # 0: all cores
+    evaluation: finding.Evaluation = finding.Evaluation.SPARSE
 
     admit: str = ADMITTED
     admit_not: str = NOT_ADMITTED

@@ -28,7 +28,7 @@ class Engine(Protocol):
         """Return what the nets expect."""
         ...
 
-    def predict(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
+    def predict(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
         """Return the probabilities of one plane (`cac.finding.Predict`)."""
         ...
 

@@ -44,7 +44,14 @@ def prove_engine(config: settings.Settings) -> None:
 
 def _load(config: settings.Settings) -> inference.Engine:
     stated = manifest.load(config.models / "manifest.json")
-    return inference.load(stated, config.models, config.architecture, device=config.device, threads=config.threads)
+    return inference.load(
+        stated,
+        config.models,
+        config.architecture,
+        device=config.device,
+        threads=config.threads,
+        evaluation=config.evaluation,
+    )
 
 
 def build(config: settings.Settings, factory: EngineFactory = open_engine) -> celery.Celery:

@@ -14,8 +14,8 @@ from cac.phantom import scan
 from triage import errors, manifest
 
 PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
-BATCH = 8
-"""Images a call: more only costs memory (a feature map of 320 x 320 x 16 is 6.5 MB an image)."""
+CALL_PIXELS = 1 << 20
+"""Pixels a call at most: more only costs memory (a feature map of 16 channels is 64 bytes a pixel)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,22 +25,24 @@ class Engine:
     model_set: manifest.ModelSet
     provider: str
     sessions: Mapping[finding.Plane, onnxruntime.InferenceSession]
+    evaluation: finding.Evaluation = finding.Evaluation.SPARSE
 
     @property
     def spec(self) -> finding.NetSpec:
         """Return what the science needs to know of these nets."""
-        return self.model_set.net_spec()
+        return self.model_set.net_spec(self.evaluation)
 
-    def predict(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
+    def predict(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
         """Run one plane's net: the `cac.finding.Predict` of the node. PredictionError on an unusable answer."""
-        n, _, height, width = stack.shape
-        answer = np.empty((n, height, width), np.float32)
-        for start in range(0, n, BATCH):
-            images = np.ascontiguousarray(stack[start : start + BATCH], np.float32)
-            (part,) = self.sessions[plane].run(None, {"image": images})
-            if part.shape != (len(images), height, width):
+        top, left, bottom, right = core
+        answer = np.empty((len(stack), bottom - top, right - left), np.float32)
+        each = max(1, CALL_PIXELS // (stack.shape[2] * stack.shape[3]))
+        for start in range(0, len(stack), each):
+            images = np.ascontiguousarray(stack[start : start + each], np.float32)
+            (part,) = self.sessions[plane].run(None, {"image": images, "core": np.array(core, np.int64)})
+            if part.shape != (len(images), *answer.shape[1:]):
                 raise cac_errors.PredictionError(f"The {plane} net answered with shape {part.shape}.")
-            answer[start : start + BATCH] = part
+            answer[start : start + each] = part
         if not np.isfinite(answer).all():
             raise cac_errors.PredictionError(f"The {plane} net answered with a value that is not a number.")
         return answer
@@ -53,10 +55,12 @@ def load(
     *,
     device: str = "cpu",
     threads: int = 0,
+    evaluation: finding.Evaluation = finding.Evaluation.SPARSE,
 ) -> Engine:
     """Open the nets of one architecture, the manifest's default if none is named.
 
-    `device` is 'cpu' or 'cuda' (falls back to the CPU where CUDA is absent); `threads` 0 lets the runtime choose.
+    `device` is 'cpu' or 'cuda' (falls back to the CPU where CUDA is absent); `threads` 0 lets the runtime choose,
+    `evaluation` is windows around candidates or whole images.
     ModelError when a file is missing, differs from its hash, or is another plane's or architecture's net.
     """
     model_set = stated.model_set(architecture)
@@ -67,8 +71,8 @@ def load(
     used = {session.get_providers()[0] for session in sessions.values()}
     # Nets on different providers would make 'what ran' ambiguous: then all go to the CPU.
     if len(used) > 1:
-        return load(stated, models_dir, model_set.architecture, device="cpu", threads=threads)
-    return Engine(model_set=model_set, provider=used.pop(), sessions=sessions)
+        return load(stated, models_dir, model_set.architecture, threads=threads, evaluation=evaluation)
+    return Engine(model_set=model_set, provider=used.pop(), sessions=sessions, evaluation=evaluation)
 
 
 def self_test(engine: Engine) -> None:
@@ -117,8 +121,9 @@ def _check_identity(net: manifest.Net, session: onnxruntime.InferenceSession) ->
         if inside.get(key) != wanted:
             raise errors.ModelError(f"{net.file} is the {inside.get(key)} net, but the manifest calls it {wanted}.")
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != "image" or len(outputs[0].shape) != 3:
-        raise errors.ModelError(f"{net.file} does not map one image stack to one map of probabilities.")
+    names = [each.name for each in inputs]
+    if names != ["image", "core"] or len(outputs) != 1 or len(outputs[0].shape) != 3:
+        raise errors.ModelError(f"{net.file} does not map an image stack and its core to one map of probabilities.")
     channels = inputs[0].shape[1]
     if channels != net.input_shape[1]:
         raise errors.ModelError(f"{net.file} reads {channels} channels, but the manifest says {net.input_shape[1]}.")

@@ -89,8 +89,8 @@ class Broken(little_node.ConstantEngine):
         super().__init__(0.0)
         self._fails = fails
 
-    def predict(self, plane: finding.Plane, stack: volume.FloatArray) -> volume.FloatArray:
-        answer = super().predict(plane, stack)
+    def predict(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
+        answer = super().predict(plane, stack, core)
         if plane is finding.Plane.CORONAL:
             if self._fails:
                 raise RuntimeError("no such net")

@@ -42,7 +42,7 @@ def test_all_shipped_nets_answer_with_probabilities_of_the_image_shape(stated):
     stack = np.random.default_rng(1).random((11, 2, 44, 64), np.float32)
     engines = [inference.load(stated, MODELS, architecture, threads=1) for architecture in stated.architectures]
     for engine, plane in itertools.product(engines, finding.Plane):
-        answer = engine.predict(plane, stack)
+        answer = engine.predict(plane, stack, (0, 0, 44, 64))
         assert answer.shape == (11, 44, 64)
         assert answer.dtype == np.float32
         assert answer.min() >= 0
@@ -64,8 +64,8 @@ def test_an_unknown_device_is_refused(stated):
 
 def test_an_answer_is_the_same_alone_and_in_a_batch(engine):
     stack = np.random.default_rng(2).random((9, 2, 64, 64), np.float32)
-    together = engine.predict(finding.Plane.AXIAL, stack)
-    alone = engine.predict(finding.Plane.AXIAL, stack[8:])
+    together = engine.predict(finding.Plane.AXIAL, stack, (0, 0, 64, 64))
+    alone = engine.predict(finding.Plane.AXIAL, stack[8:], (0, 0, 64, 64))
     np.testing.assert_allclose(together[8:], alone, atol=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_an_answer_depends_on_nothing_beyond_the_receptive_field(engine):
     far = stack.copy()
     far[..., : 80 - reach] = 0
     far[..., 80 + reach + 1 :] = 0
-    before, after = engine.predict(plane, stack), engine.predict(plane, far)
+    before, after = (engine.predict(plane, seen, (0, 0, 160, 160)) for seen in (stack, far))
     np.testing.assert_allclose(before[..., 80], after[..., 80], atol=1e-6)
 
 
@@ -137,7 +137,7 @@ class _BrokenSession:
 def test_an_unusable_answer_is_a_prediction_error(engine, answer):
     broken = dataclasses.replace(engine, sessions=dict.fromkeys(finding.Plane, _BrokenSession(answer)))
     with pytest.raises(cac_errors.PredictionError):
-        broken.predict(finding.Plane.AXIAL, np.zeros((1, 2, 8, 8), np.float32))
+        broken.predict(finding.Plane.AXIAL, np.zeros((1, 2, 8, 8), np.float32), (0, 0, 8, 8))
 
 
 def test_the_shipped_nets_pass_the_self_test(engine):
@@ -147,8 +147,8 @@ def test_the_shipped_nets_pass_the_self_test(engine):
 def test_nets_that_see_nothing_fail_the_self_test(engine):
     class Blind:
         def run(self, names, feed):
-            n, _, height, width = feed["image"].shape
-            return [np.zeros((n, height, width), np.float32)]
+            top, left, bottom, right = feed["core"]
+            return [np.zeros((len(feed["image"]), bottom - top, right - left), np.float32)]
 
     blind = dataclasses.replace(engine, sessions=dict.fromkeys(finding.Plane, Blind()))
     with pytest.raises(errors.ModelError, match="came out absent"):

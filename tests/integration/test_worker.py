@@ -101,7 +101,7 @@ def test_a_ring_for_an_unknown_series_does_nothing(sqlite_node: working.Node) ->
 class _Failing(working.Engine):
     failure: Exception
 
-    def predict(self, plane: finding.Plane, stack: np.ndarray) -> np.ndarray:
+    def predict(self, plane: finding.Plane, stack: np.ndarray, core: finding.Core) -> np.ndarray:
         raise self.failure
 
 
@@ -131,8 +131,8 @@ def test_a_failure_for_good_is_not_tried_again(sqlite_node: working.Node, files:
 
 @dataclasses.dataclass
 class _Nan(working.Engine):
-    def predict(self, plane: finding.Plane, stack: np.ndarray) -> np.ndarray:
-        return np.full((len(stack), *stack.shape[2:]), np.nan, np.float32)
+    def predict(self, plane: finding.Plane, stack: np.ndarray, core: finding.Core) -> np.ndarray:
+        return np.full((len(stack), core[2] - core[0], core[3] - core[1]), np.nan, np.float32)
 
 
 def test_an_answer_that_is_not_finite_is_indeterminate(sqlite_node: working.Node, files: list[pathlib.Path]) -> None:
@@ -214,10 +214,10 @@ def test_a_lost_lease_leaves_the_run_to_its_new_owner(sqlite_node: working.Node,
 
     @dataclasses.dataclass
     class Robbed(working.Engine):
-        def predict(self, plane: finding.Plane, stack: np.ndarray) -> np.ndarray:
+        def predict(self, plane: finding.Plane, stack: np.ndarray, core: finding.Core) -> np.ndarray:
             later = domain.utc_now() + dt.timedelta(hours=1)
             assembly.expire_leases(sqlite_node.db, later, 4, sqlite_node.rules)
-            return super().predict(plane, stack)
+            return super().predict(plane, stack, core)
 
     triage_series.triage(uid, _bench(sqlite_node, Robbed()))
     (only,) = sqlite_node.history(uid)

@@ -1,0 +1,190 @@
+"""Ask the nets around candidates only: exactly what whole images would answer there (SCIENCE.md section 7).
+
+An output pixel depends on the pixels within the net's receptive field. A window that holds this field for every pixel
+it is asked for, starts on the net's pooling grid, and ends early only where the image ends (so that the net pads with
+zeros where it would have padded anyway) gives the same values there as the whole image.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cac import components, finding, sheets, views, volume
+
+IntArray: TypeAlias = NDArray[np.int64]
+
+CORE_STEP = 8
+"""What a window answers for grows to multiples of this, in px, so that the runtime sees few shapes."""
+
+CALL_PIXELS = 1 << 17
+"""Pixels a call at most: enough to keep all cores busy, few enough for their caches."""
+
+_DOWN, _UP, _UP_MARGIN, _CALL = 10, 14, 12, 10_000
+"""What a window costs: for each of its pixels, for each that it answers for (and so many px around), and in all."""
+
+_NEAR = np.ones((5, 5), dtype=bool)
+"""Pooling cells this near to each other share a window from the start."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Hold what bounds a window: the images' padded (height, width), the nets' stride and receptive field, in px."""
+
+    size: tuple[int, int]
+    stride: int
+    field: int
+
+    def core(self, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
+        """Round pixel ranges (..., 2) up to the pooling grid and to a common shape."""
+        start = low // self.stride * self.stride
+        length = np.minimum(-(-(high - start) // CORE_STEP) * CORE_STEP, self.size)
+        start = np.minimum(start, np.asarray(self.size) - length)
+        return start, start + length
+
+    def around(self, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
+        """Widen cores by the receptive field, to the pooling grid, within the image."""
+        halo = -(-self.field // self.stride) * self.stride
+        return np.maximum(low - halo, 0), np.minimum(high + halo, self.size)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """Hold the windows of one plane's images, and which one answers for each pixel asked about.
+
+    `image` (n,) numbers the images, `low` and `high` (n, 2) are first and past-the-last row and column of the windows,
+    `core_low` and `core_high` those of what they answer for; `owner` is a window for each pixel.
+    """
+
+    image: IntArray
+    low: IntArray
+    high: IntArray
+    core_low: IntArray
+    core_high: IntArray
+    owner: IntArray
+
+    @property
+    def pixels(self) -> int:
+        """Return how many pixels the net will see."""
+        return int(np.prod(self.high - self.low, axis=1).sum())
+
+    def calls(self) -> Iterator[IntArray]:
+        """Yield the windows of one call after the other: equal shapes and cores, at most CALL_PIXELS or one window."""
+        shapes = np.hstack([self.high - self.low, self.core_low - self.low, self.core_high - self.core_low])
+        order = np.lexsort((self.image, *shapes.T))
+        starts = np.flatnonzero(np.any(np.diff(shapes[order], axis=0), axis=1)) + 1
+        for group in np.split(order, starts):
+            most = max(1, CALL_PIXELS // int(np.prod(shapes[group[0], :2])))
+            yield from (group[first : first + most] for first in range(0, group.size, most))
+
+
+def probabilities(
+    heart_crop: views.Crop, predict: finding.Predict, voxels: components.Components, spec: finding.NetSpec
+) -> dict[finding.Plane, volume.FloatArray]:
+    """Run the three nets in windows around source voxels; each answer on the crop's grid.
+
+    The values are those of `sheets.probabilities` at every sample that `views.to_source` reads for these voxels, and
+    0 elsewhere. Raises PredictionError for an answer that is no probability map.
+    """
+    asked = views.samples(heart_crop, voxels)
+    answers: dict[finding.Plane, volume.FloatArray] = {}
+    for plane in finding.Plane:
+        answers[plane] = np.zeros(heart_crop.hu.shape, dtype=np.float32)
+        for sheet in sheets.sheets(heart_crop, plane, spec):
+            inside = (asked[0] >= sheet.start) & (asked[0] < sheet.stop)
+            places = tuple(axis[inside] for axis in asked)
+            seen = _ask(sheet, sheet.turned(places), predict)
+            answers[plane][places] = np.maximum(answers[plane][places], seen)
+    return answers
+
+
+def plan(image: IntArray, row: IntArray, column: IntArray, frame: Frame) -> Plan:
+    """Find few, small windows of images that answer for all these pixels."""
+    order = np.argsort(image, kind="stable")
+    owner = np.empty(image.size, dtype=np.int64)
+    numbers: list[IntArray] = []
+    lows: list[IntArray] = []
+    highs: list[IntArray] = []
+    for part in np.split(order, np.flatnonzero(np.diff(image[order])) + 1):
+        label, low, high = _clusters(row[part], column[part], frame)
+        low, high, kept = _merged(low, high, frame)
+        owner[part] = kept[label] + sum(each.size for each in numbers)
+        numbers.append(np.full(len(low), image[part[0]]))
+        lows.append(low)
+        highs.append(high)
+    core_low, core_high = frame.core(np.concatenate(lows), np.concatenate(highs))
+    low, high = frame.around(core_low, core_high)
+    return Plan(image=np.concatenate(numbers), low=low, high=high, core_low=core_low, core_high=core_high, owner=owner)
+
+
+def _ask(sheet: sheets.Sheet, places: tuple[IntArray, ...], predict: finding.Predict) -> volume.FloatArray:
+    """Return one plane's answers for pixels (image, row, column) of its images."""
+    image, row, column = places
+    seen = np.zeros(image.size, dtype=np.float32)
+    if not image.size:
+        return seen
+    frame = Frame(size=sheet.size, stride=sheet.spec.stride, field=sheet.spec.receptive_field)
+    windows = plan(image, row, column, frame)
+    by_owner = np.argsort(windows.owner, kind="stable")
+    first = np.searchsorted(windows.owner[by_owner], np.arange(windows.image.size + 1))
+    for numbers in windows.calls():
+        low, high = windows.low[numbers], windows.high[numbers]
+        stack = sheet.cut(windows.image[numbers], low, high)
+        core = _core(windows.core_low[numbers[0]] - low[0], windows.core_high[numbers[0]] - low[0])
+        answer = sheets.checked(predict(sheet.plane, stack, core), stack, core, sheet.plane)
+        for values, number, (top, left) in zip(answer, numbers, windows.core_low[numbers], strict=True):
+            own = by_owner[first[number] : first[number + 1]]
+            seen[own] = values[row[own] - top, column[own] - left]
+    return seen
+
+
+def _clusters(row: IntArray, column: IntArray, frame: Frame) -> tuple[IntArray, IntArray, IntArray]:
+    """Group the pixels of one image that lie close together: each pixel's group, and the groups' ranges (n, 2)."""
+    cell_row, cell_column = row // frame.stride, column // frame.stride
+    top, left = cell_row.min(), cell_column.min()
+    taken = np.zeros((cell_row.max() - top + 5, cell_column.max() - left + 5), dtype=bool)
+    taken[cell_row - top + 2, cell_column - left + 2] = True
+    labels, count = ndimage.label(ndimage.binary_dilation(taken, _NEAR[1:4, 1:4]), _NEAR[1:4, 1:4])
+    label = labels[cell_row - top + 2, cell_column - left + 2].astype(np.int64) - 1
+    low = np.full((count, 2), np.iinfo(np.int64).max)
+    high = np.zeros((count, 2), dtype=np.int64)
+    for axis, place in enumerate((row, column)):
+        np.minimum.at(low[:, axis], label, place)
+        np.maximum.at(high[:, axis], label, place + 1)
+    return label, low, high
+
+
+def _merged(low: IntArray, high: IntArray, frame: Frame) -> tuple[IntArray, IntArray, IntArray]:
+    """Join ranges while one window costs less than two; return the ranges left, and where each came to be."""
+    kept = np.arange(len(low))
+    while len(low) > 1:
+        joined_low, joined_high = np.minimum(low[:, None], low[None]), np.maximum(high[:, None], high[None])
+        cost = _cost(low, high, frame)
+        gain = cost[:, None] + cost[None] - _cost(joined_low, joined_high, frame)
+        np.fill_diagonal(gain, -1)
+        partner = gain.argmax(axis=1)
+        own = np.arange(len(low))
+        joins = (partner[partner] == own) & (gain[own, partner] > 0) & (own < partner)
+        if not joins.any():
+            break
+        goes = own.copy()
+        goes[partner[joins]] = own[joins]
+        low[joins], high[joins] = joined_low[own[joins], partner[joins]], joined_high[own[joins], partner[joins]]
+        left, place = np.unique(goes, return_inverse=True)
+        low, high, kept = low[left], high[left], place[kept]
+    return low, high, kept
+
+
+def _cost(low: IntArray, high: IntArray, frame: Frame) -> IntArray:
+    core_low, core_high = frame.core(low, high)
+    low, high = frame.around(core_low, core_high)
+    upward = np.minimum(core_high - core_low + _UP_MARGIN, high - low)
+    return np.asarray(_DOWN * np.prod(high - low, axis=-1) + _UP * np.prod(upward, axis=-1) + _CALL)
+
+
+def _core(low: IntArray, high: IntArray) -> finding.Core:
+    (top, left), (bottom, right) = low.tolist(), high.tolist()
+    return top, left, bottom, right
