@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import math
 import os
 import pathlib
@@ -48,7 +49,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SeriesHeaders:
-    """Hold a series before its pixels are decoded: data sets without pixels and what they say, in the paths' order."""
+    """Hold a series before its pixels are decoded: data sets and what they say, in the paths' order."""
 
     paths: tuple[pathlib.Path, ...]
     datasets: tuple[pydicom.Dataset, ...]
@@ -69,19 +70,19 @@ class LoadedSeries:
 
 
 def read_headers(paths: Sequence[pathlib.Path]) -> SeriesHeaders:
-    """Read the headers of a series; UnreadableImage, StorageError."""
+    """Read a series, each file once, and say what its headers say; UnreadableImage, StorageError."""
     if not paths:
         raise errors.UnreadableImage("The series has no image.")
     with _quiet():
-        datasets = tuple(_border(path, lambda path: pydicom.dcmread(path, stop_before_pixels=True)) for path in paths)
-    instances = tuple(map(_instance, paths))
+        read = [_border(path, _read) for path in paths]
+    datasets, instances = tuple(dataset for dataset, _ in read), tuple(instance for _, instance in read)
     if not all(instance.rows and instance.columns for instance in instances):
         raise errors.UnreadableImage("An object of the series holds no image.")
     return SeriesHeaders(paths=tuple(paths), datasets=datasets, instances=instances)
 
 
 def load_series(series: SeriesHeaders) -> LoadedSeries:
-    """Decode a series into a volume; GeometryError, UnreadableImage, StorageError."""
+    """Decode a series into a volume, and drop its data sets' pixels; GeometryError, UnreadableImage."""
     _refuse_mixed(series)
     stacking = volume.stack([_pose(instance) for instance in series.instances])
     first = series.instances[stacking.order[0]]
@@ -90,7 +91,9 @@ def load_series(series: SeriesHeaders) -> LoadedSeries:
     rows, columns = (-1 if flip else 1 for flip in (stacking.flip_rows, stacking.flip_columns))
 
     def fill(slot: int) -> None:
-        image = _border(series.paths[stacking.order[slot]], lambda path: _hu(pydicom.dcmread(path)))
+        dataset = series.datasets[stacking.order[slot]]
+        image = _border(series.paths[stacking.order[slot]], lambda _: _hu(dataset))
+        del dataset.PixelData
         if image.shape != shape[1:]:
             raise errors.UnreadableImage("An image has pixels of another shape than its header says.")
         hu[slot] = image[::rows, ::columns]
@@ -121,12 +124,15 @@ def same_image(one: pathlib.Path, other: pathlib.Path) -> bool:
 
     Another transfer syntax or a corrected name is no difference; UnreadableImage, StorageError.
     """
-    first, second = _instance(one), _instance(other)
-    if any(getattr(first, name) != getattr(second, name) for name in _READ):
-        return False
     with _quiet():
-        left, right = (_border(path, lambda path: _hu(pydicom.dcmread(path))) for path in (one, other))
-    return bool(np.array_equal(left, right))
+        (left, first), (right, second) = (_border(path, _read) for path in (one, other))
+        if any(getattr(first, name) != getattr(second, name) for name in _READ):
+            return False
+        shown, other_shown = (
+            _border(path, lambda _, dataset=each: _hu(dataset))  # type: ignore[misc]
+            for path, each in ((one, left), (other, right))
+        )
+    return bool(np.array_equal(shown, other_shown))
 
 
 @contextlib.contextmanager
@@ -149,14 +155,15 @@ def _border(path: pathlib.Path, read: Callable[[pathlib.Path], _Answer]) -> _Ans
         raise errors.UnreadableImage(f"{path.name} is no readable image ({type(exc).__name__}).") from exc
 
 
-def _instance(path: pathlib.Path) -> domain.Instance:
+def _read(path: pathlib.Path) -> tuple[pydicom.Dataset, domain.Instance]:
+    """Read a file once: its data set with pixels, and its header in plain values."""
+    data = path.read_bytes()
     # Where the file lies and what it weighs is not asked here: only the header's own words are.
-    return _border(
-        path,
-        lambda path: headers.Header(path.read_bytes()).instance(
-            spool.Stored(path="", size=0, sha256=""), domain.InstanceKind.IMAGE
-        ),
-    )
+    nowhere = spool.Stored(path="", size=0, sha256="")
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    if "PixelData" not in dataset:
+        raise errors.UnreadableImage(f"{path.name} holds no pixels, or is cut off.")
+    return dataset, headers.Header(data).instance(nowhere, domain.InstanceKind.IMAGE)
 
 
 def _pose(instance: domain.Instance) -> volume.Pose:
