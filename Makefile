@@ -43,12 +43,16 @@ check: $(VENV)/.dev  ## lint, types, import rules, migrations, file sizes
 bench: $(VENV)/.run  ## the table of phantoms: nets against a plain 130 HU rule
 	$(BIN)/python -m benchmarks.phantoms
 
-train: $(VENV)/.dev  ## train the nets anew, ARCHITECTURE=dilated for one (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
+train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
 	$(BIN)/python -m training.prepare
-	$(BIN)/python -m training.train $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
-	$(BIN)/python -m training.train $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) --config training/config/sharpen.toml --more
+	$(BIN)/python -m training.train --architecture dilated
+	$(BIN)/python -m training.prepare --config training/config/sharpen.toml
+	$(BIN)/python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch
 	$(BIN)/python -m training.export
-	$(BIN)/python -m benchmarks.operating_point
+	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
+	$(BIN)/python -m training.export
+	$(BIN)/python -m benchmarks.operating_point --architecture dilated
+	$(BIN)/python -m benchmarks.operating_point --architecture plain
 
 peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace
 	@bash tests/peers.sh

@@ -63,14 +63,24 @@ def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
     return worst
 
 
-COMMANDS = (
-    "python -m training.prepare",
-    "python -m training.train",
-    "python -m training.train --config training/config/sharpen.toml --more",
-    "python -m training.export",
-    "python -m benchmarks.operating_point",
-)
-SHARPEN = cases.CONFIG.parent / "sharpen.toml"
+TURNS = {"dilated": "sharpen.toml", "plain": "plain.toml"}
+"""The configuration of each architecture's last turn."""
+
+COMMANDS = {
+    "dilated": (
+        "python -m training.prepare",
+        "python -m training.train --architecture dilated",
+        "python -m training.prepare --config training/config/sharpen.toml",
+        "python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch",
+    ),
+    "plain": (
+        "python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models",
+    ),
+}
+HISTORY = {
+    "dilated": "The last turn started from version 2026.11.2, which had 3000 and 4200 steps behind it.",
+    "plain": "Started from the dilated weights of the version before: no fair comparison of the two yet.",
+}
 
 
 def entry(architecture: str, plane: finding.Plane, path: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +99,12 @@ def entry(architecture: str, plane: finding.Plane, path: pathlib.Path, config: d
         "depth": spec.depth,
         "receptive_field": nets.receptive_field(architecture),
         "levels": {"accept": UNCALIBRATED.accept, "low": UNCALIBRATED.low, "high": UNCALIBRATED.high},
-        "recipe": {"commands": COMMANDS, "config": config, "second_turn": tomllib.loads(SHARPEN.read_text())["train"]},
+        "recipe": {
+            "commands": COMMANDS[architecture],
+            "history": HISTORY[architecture],
+            "first_turn": config,
+            "last_turn": tomllib.loads((cases.CONFIG.parent / TURNS[architecture]).read_text()),
+        },
     }
 
 
@@ -99,7 +114,7 @@ def main() -> None:
     parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
     parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
     parser.add_argument("--models", type=pathlib.Path, default=MODELS)
-    parser.add_argument("--version", default="2026.11.1")
+    parser.add_argument("--version", default="2026.11.3")
     options = parser.parse_args()
     config = tomllib.loads(options.config.read_text())
     entries = []
