@@ -183,6 +183,7 @@ def listening_of(config: settings.Settings) -> Listening:
         called_aet_check=config.called_aet_check,
         refuse_non_ct=config.refuse_non_ct,
         min_free_bytes=config.min_free_bytes,
+        shared=config.listeners > 1,
     )
 
 

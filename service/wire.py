@@ -12,7 +12,7 @@ import socketserver
 import struct
 from typing import Any, cast
 
-from pynetdicom import association, pdu, pdu_primitives, transport
+from pynetdicom import association, dimse, dimse_primitives, pdu, pdu_primitives, transport
 
 _HEADER_BYTES = 6  # PS3.8 section 9.3.1: type, reserved, length
 _MOST_BYTES = 1 << 20  # a PDU may claim 4 GiB: no more than this is set aside before it has come
@@ -97,6 +97,51 @@ class _Incoming(queue.Queue[Any]):
         return super().get(True, timeout if block else _LOOK_SECONDS)
 
 
+class _Messages(dimse.DIMSEServiceProvider):
+    """pynetdicom's DIMSE provider, which is woken by a request and does not encode a plain answer by way of pydicom."""
+
+    def __init__(self, peer: association.Association) -> None:
+        super().__init__(peer)
+        self.msg_queue = _Incoming()
+
+    def send_msg(self, primitive: dimse_primitives.DimsePrimitiveType, context_id: int) -> None:
+        """Send a message; a C-STORE response that holds a status and nothing to comment, at once."""
+        if isinstance(primitive, dimse_primitives.C_STORE) and _is_plain_answer(primitive):
+            values = pdu_primitives.P_DATA()
+            values.presentation_data_value_list = []
+            values.presentation_data_value_list.append((context_id, b"\x03" + _store_response(primitive)))
+            self.dul.send_pdu(values)
+        else:
+            super().send_msg(primitive, context_id)
+
+
+def _is_plain_answer(primitive: dimse_primitives.C_STORE) -> bool:
+    stated = (primitive.MessageIDBeingRespondedTo, primitive.AffectedSOPClassUID, primitive.AffectedSOPInstanceUID)
+    return None not in stated and not (primitive.ErrorComment or primitive.OffendingElement)
+
+
+def _store_response(answer: dimse_primitives.C_STORE) -> bytes:
+    """Encode a C-STORE-RSP's command set (PS3.7 table 9.3-2), in Implicit VR Little Endian as all of them."""
+    numbers = {0x0100: 0x8001, 0x0120: answer.MessageIDBeingRespondedTo, 0x0800: 0x0101, 0x0900: answer.Status}
+    command = b"".join(
+        (
+            _command_element(0x0002, _padded(str(answer.AffectedSOPClassUID))),
+            *(_command_element(element, struct.pack("<H", number)) for element, number in numbers.items()),
+            _command_element(0x1000, _padded(str(answer.AffectedSOPInstanceUID))),
+        )
+    )
+    return _command_element(0x0000, struct.pack("<L", len(command))) + command
+
+
+def _command_element(element: int, value: bytes) -> bytes:
+    return struct.pack("<HHL", 0x0000, element, len(value)) + value
+
+
+def _padded(uid: str) -> bytes:
+    value = uid.encode("ascii", "replace")
+    return value + b"\0" * (len(value) % 2)
+
+
 def shorten(peer: association.Association) -> None:
     """Bring the shorter way to an accepted association whose threads have not started yet."""
     inner = peer.dul.socket
@@ -104,7 +149,7 @@ def shorten(peer: association.Association) -> None:
         return
     peer.dul.socket = cast(transport.AssociationSocket, _Line(inner, peer))
     peer.dul.to_provider_queue = _Outgoing(peer)
-    peer.dimse.msg_queue = _Incoming()
+    peer.dimse = _Messages(peer)
 
 
 class Server(transport.ThreadedAssociationServer):

@@ -47,13 +47,17 @@ def note(
 def note_many(db: session.Database, items: Sequence[Pair], site: rules.Rules, now: dt.datetime) -> list[Noted]:
     """Note stored objects in one transaction, in their order. Raises StorageError; then none is noted."""
     cleaned = [(clean.instance(instance), association) for instance, association in items]
-    return db.transact(lambda open_session: _note_all(open_session, cleaned, site, now)) if cleaned else []
+    if not cleaned:
+        return []
+    if db.transact_plainly(lambda connection: continuing.note(connection, cleaned, now)):
+        return [Noted.NEW] * len(cleaned)
+    return db.transact(lambda open_session: _note_all(open_session, cleaned, site, now))
 
 
 def find(db: session.Database, sop_instance_uid: str) -> Known | None:
     """Return the first object that came under a UID."""
-    with db.read() as open_session:
-        row = open_session.connection().execute(_FIRST, {"uid": sop_instance_uid}).first()
+    with db.look() as connection:
+        row = connection.execute(_FIRST, {"uid": sop_instance_uid}).first()
         return None if row is None else Known(sha256=row.sha256, path=row.path)
 
 
@@ -68,8 +72,6 @@ def paths_known(db: session.Database, paths: Sequence[str]) -> set[str]:
 
 
 def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt.datetime) -> list[Noted]:
-    if continuing.note(db, items, now):
-        return [Noted.NEW] * len(items)
     instances = [instance for instance, _ in items]
     studies = _studies(db, instances, now)
     series = _series(db, instances, studies)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from triage import domain
 from triage.db import clean, tables, transfers
@@ -63,13 +62,12 @@ _MORE_IN_SERIES = (
 )
 
 
-def note(db: orm.Session, items: Sequence[Pair], now: dt.datetime) -> bool:
+def note(connection: sa.Connection, items: Sequence[Pair], now: dt.datetime) -> bool:
     """Note objects that only add to series already arriving; False, and nothing written, where one does more."""
     instances = [instance for instance, _ in items]
     uids = {instance.sop_instance_uid for instance in instances}
     if len(uids) < len(instances):
         return False
-    connection = db.connection()
     # The lock first, then what it guards: PostgreSQL would give one statement the series of before it waited.
     studies = _by_key(connection.execute(_STUDIES, {"uids": sorted({one.study_instance_uid for one in instances})}))
     series = _by_key(connection.execute(_SERIES, {"uids": list({one.series_instance_uid for one in instances})}))
