@@ -79,7 +79,8 @@ def note(connection: sa.Connection, items: Sequence[Pair], now: dt.datetime) -> 
     connection.execute(_ADD, rows)
     by_series = Counter(one.series_instance_uid for one in instances)
     for uid, more in by_series.items():
-        stated = [one.declared_images for one in instances if one.series_instance_uid == uid and one.declared_images]
+        own = [one for one in instances if one.series_instance_uid == uid]
+        stated = [max(one.declared_images, 0) for one in own if one.declared_images is not None]
         values = {"uid": uid, "more": more, "declared": max(stated, default=None), "now": now}
         connection.execute(_MORE_IN_SERIES, values)
     for uid, more in Counter(one.study_instance_uid for one in instances).items():
