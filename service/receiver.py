@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime as dt
+import gc
 import signal
 import socket
 import threading
@@ -196,6 +197,10 @@ def run(config: settings.Settings, stop: threading.Event | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
     receiver.start()
+    # pynetdicom's server collects garbage with every sixtieth association: let it pass over all that stays anyway,
+    # or every sender waits for it.
+    gc.collect()
+    gc.freeze()
     try:
         stop.wait()
     finally:

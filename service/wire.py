@@ -19,6 +19,7 @@ _MOST_BYTES = 1 << 20  # a PDU may claim 4 GiB: no more than this is set aside b
 _LOOK_SECONDS = 0.01
 """How long a thread waits before it looks for what nothing wakes it for: a release, an abort, the end."""
 _STALLED_SECONDS = 60
+_NOTHING = memoryview(b"")
 _TRANSFER = "Sta6"  # PS3.8 table 9-1: ready for data transfer
 
 
@@ -30,7 +31,7 @@ class Wire(socket.socket):
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Not `settimeout`: that makes the socket non-blocking underneath, and MSG_WAITALL void.
         self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _STALLED_SECONDS, 0))
-        self._read = memoryview(b"")
+        self._read = _NOTHING
         self._due = 0  # of the PDU under way, not yet read
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
@@ -40,7 +41,8 @@ class Wire(socket.socket):
                 return self._header(bufsize, flags)
             self._read = memoryview(super().recv(min(self._due, _MOST_BYTES), flags | socket.MSG_WAITALL))
             self._due -= len(self._read)
-        part, self._read = self._read[:bufsize], self._read[bufsize:]
+        part, rest = self._read[:bufsize], self._read[bufsize:]
+        self._read = rest or _NOTHING  # an empty rest would hold on to the whole PDU
         return bytes(part)
 
     def _header(self, bufsize: int, flags: int) -> bytes:
