@@ -33,6 +33,7 @@ HttpPort = Annotated[
 Host = Annotated[
     str | None, typer.Option(help="The address to listen on, for DICOM and REST; loopback unless told otherwise.")
 ]
+One = Annotated[bool, typer.Option("--one", help="Be one of several listeners.", hidden=True)]
 Lifeline = Annotated[bool, typer.Option("--lifeline", help="End when standard input closes.", hidden=True)]
 
 
@@ -62,11 +63,34 @@ def up(
         watch(node)
 
 
-def listen(lifeline: Lifeline = False) -> None:
-    """Run the listener alone: receive by C-STORE, answer C-ECHO."""
+def listen(lifeline: Lifeline = False, one: One = False) -> None:
+    """Run the listener alone: receive by C-STORE, answer C-ECHO; CAC_TRIAGE_LISTENERS processes share the port."""
     from service import receiver
 
-    receiver.run(_role(lifeline))
+    config = _role(lifeline)
+    if one or config.listeners == 1:
+        receiver.run(config)
+    else:
+        _listen_together(config)
+
+
+def _listen_together(config: "settings.Settings") -> None:
+    """Keep several listeners on one port, each with a name and a heartbeat of its own, until told to stop."""
+    from cli import supervisor
+    from triage import errors
+
+    if config.dicom_port == 0:
+        raise errors.SettingsError("Several listeners can only share a port that is named.")
+    # They let each other in, so they would let a stranger's listener in as well: look before they start.
+    _port(config.dicom_host, config.dicom_port, "CAC_TRIAGE_DICOM_PORT")
+    roles = [supervisor.Role("listen", os.environ, ["--one"]) for _ in range(config.listeners)]
+    listeners = supervisor.Supervisor(os.environ, console.say, roles)
+    with contextlib.suppress(Stopped), _stop_by_signal():
+        try:
+            listeners.start()
+            _look(listeners)
+        finally:
+            listeners.stop()
 
 
 def assemble(lifeline: Lifeline = False) -> None:
@@ -147,8 +171,12 @@ def running(config: "settings.Settings") -> Iterator[Node]:
 
 def watch(node: Node) -> None:
     """Keep the roles running until told to stop."""
+    _look(node.roles)
+
+
+def _look(roles: "supervisor.Supervisor") -> None:
     while True:
-        node.roles.look()
+        roles.look()
         time.sleep(LOOK_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Keep the four roles of an embedded node running, and leave none behind."""
+"""Keep the four roles of an embedded node running, or several listeners, and leave none behind."""
 
 import contextlib
 import os
@@ -20,8 +20,9 @@ STOP_SECONDS = 15.0
 class Role:
     """Hold one child process, in a session of its own, and when to start it again."""
 
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], options: Sequence[str] = ()) -> None:
         self.name = name
+        self._options = options
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -32,7 +33,7 @@ class Role:
         """Start the process; its standard input stays open as long as this process lives (see `watch_lifeline`)."""
         self._started = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", self.name, "--lifeline"],
+            [sys.executable, "-m", "cli.main", self.name, "--lifeline", *self._options],
             stdin=subprocess.PIPE,
             env=self._environment,
             start_new_session=True,
@@ -81,10 +82,12 @@ class Role:
 
 
 class Supervisor:
-    """Hold the roles of one node."""
+    """Hold the roles of one node, or whatever roles are named."""
 
-    def __init__(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
-        self._roles: Sequence[Role] = [Role(name, environment) for name in ROLES]
+    def __init__(
+        self, environment: Mapping[str, str], say: Callable[[str], None], roles: Sequence[Role] | None = None
+    ) -> None:
+        self._roles = [Role(name, environment) for name in ROLES] if roles is None else roles
         self._say = say
 
     def start(self) -> None:

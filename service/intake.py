@@ -61,7 +61,7 @@ class Intake:
         content = received.content
         if self._spool.free_bytes() - content.size < self._min_free_bytes:
             raise errors.StorageFull("too little room is left in the spool")
-        header = headers.Header(content.head + content.body)
+        header = headers.Header(content)
         header.check_uids()
         if (header.sop_class_uid, header.sop_instance_uid) != (received.sop_class_uid, received.sop_instance_uid):
             return Status.NOT_ITS_SOP_CLASS

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime as dt
+import gc
 import signal
 import socket
 import threading
@@ -13,9 +14,10 @@ from typing import cast
 import pynetdicom
 from pynetdicom import _config, dimse_primitives, evt, transport
 
-from service import associations, contexts, intake
+from service import associations, contexts, intake, wire
 from triage import domain, errors, logs, rules, settings, spool
 from triage.db import session
+from triage.dicom import file_meta
 
 _config.LOG_HANDLER_LEVEL = "none"
 _log = logs.get(__name__)
@@ -26,7 +28,7 @@ _FIRST_PDU_SECONDS = 10.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Listening:
-    """Hold where and to whom the receiver listens; port 0 takes a free one."""
+    """Hold where and to whom the receiver listens; port 0 takes a free one, `shared` lets other listeners join it."""
 
     host: str = "127.0.0.1"
     port: int = 11112
@@ -35,6 +37,7 @@ class Listening:
     called_aet_check: bool = False
     refuse_non_ct: bool = False
     min_free_bytes: int = 1 << 30
+    shared: bool = False
 
 
 class Receiver:
@@ -72,9 +75,9 @@ class Receiver:
         self._entity.require_called_aet = listening.called_aet_check
         self._entity.acse_timeout = _FIRST_PDU_SECONDS
         self._entity.supported_contexts = contexts.supported(refuse_non_ct=listening.refuse_non_ct)
-        server = self._entity.start_server(
+        server = self._entity.make_server(
             (listening.host, listening.port),
-            block=False,
+            server_class=wire.SharingServer if listening.shared else wire.Server,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, self._connected),
                 (evt.EVT_CONN_CLOSE, self._disconnected),
@@ -84,13 +87,17 @@ class Receiver:
             ],
         )
         self._server = server
+        threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
         self._heart.start()
         _log.info("Listening for DICOM.", action="listening", host=listening.host, port=self.port)
 
     def stop(self) -> None:
         """Take no more connections, break off those that are open, and say so in the database."""
         self._stopping.set()
-        self._entity.shutdown()
+        if self._server is not None:
+            for peer in self._server.active_associations:
+                peer.abort()
+            self._server.shutdown()
         if self._heart.is_alive():
             self._heart.join(timeout=2 * _BEAT_SECONDS)
         self._associations.end_all()
@@ -119,18 +126,17 @@ class Receiver:
         return self._associations.row_of(event.assoc, str(event.assoc.requestor.ae_title))
 
     def _connected(self, event: evt.Event) -> None:
-        wire = event.assoc.dul.socket
-        if wire is not None and wire.socket is not None:
-            self._wires[event.assoc] = wire.socket
-            with contextlib.suppress(OSError):
-                wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line = event.assoc.dul.socket
+        if line is not None and line.socket is not None:
+            self._wires[event.assoc] = line.socket
+            wire.shorten(event.assoc)
 
     def _disconnected(self, event: evt.Event) -> None:
         # pynetdicom forgets to close a socket whose peer has reset it.
-        wire = self._wires.pop(event.assoc, None)
-        if wire is not None:
+        left = self._wires.pop(event.assoc, None)
+        if left is not None:
             with contextlib.suppress(OSError):
-                wire.close()
+                left.close()
         # A probe that connects and leaves would hold its thread, and a place, until a time-out: wake it up.
         if event.assoc.is_acceptor and event.assoc.requestor.primitive is None:
             event.assoc.dul.to_user_queue.put(None)  # reads as a time-out
@@ -160,12 +166,11 @@ def _received(event: evt.Event) -> intake.Received:
     request = cast(dimse_primitives.C_STORE, event.request)
     if request.DataSet is None:
         raise errors.UnreadableImage("no data set came with the command")
+    sop_class, sop_instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
+    head = file_meta.encode(sop_class, sop_instance, str(event.context.transfer_syntax))
     body = event.encoded_dataset(include_meta=False)
-    whole = event.encoded_dataset()
     return intake.Received(
-        sop_class_uid=str(request.AffectedSOPClassUID),
-        sop_instance_uid=str(request.AffectedSOPInstanceUID),
-        content=spool.Content(head=whole[: len(whole) - len(body)], body=body),
+        sop_class_uid=sop_class, sop_instance_uid=sop_instance, content=spool.Content(head=head, body=body)
     )
 
 
@@ -179,6 +184,7 @@ def listening_of(config: settings.Settings) -> Listening:
         called_aet_check=config.called_aet_check,
         refuse_non_ct=config.refuse_non_ct,
         min_free_bytes=config.min_free_bytes,
+        shared=config.listeners > 1,
     )
 
 
@@ -191,6 +197,10 @@ def run(config: settings.Settings, stop: threading.Event | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
     receiver.start()
+    # pynetdicom's server collects garbage with every sixtieth association: let it pass over all that stays anyway,
+    # or every sender waits for it.
+    gc.collect()
+    gc.freeze()
     try:
         stop.wait()
     finally:

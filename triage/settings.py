@@ -29,7 +29,8 @@ class Settings(pydantic_settings.BaseSettings):
     dicom_port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 11112
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 8080
-    max_associations: Annotated[int, pydantic.Field(ge=1)] = 32
+    listeners: Annotated[int, pydantic.Field(ge=1, le=64)] = 1  # processes that share the port
+    max_associations: Annotated[int, pydantic.Field(ge=1)] = 32  # of each listener
     called_aet_check: bool = False
     refuse_non_ct: bool = False
     min_free_bytes: Annotated[int, pydantic.Field(ge=0)] = 1 << 30

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import secrets
+import sys
 import zlib
 from collections.abc import Iterator
 
@@ -199,18 +200,27 @@ class Spool:
             final = self.root / path
             temporary = final.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")
             try:
-                with temporary.open("xb", buffering=0) as file:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                    for part in (content.head, content.body):
-                        _write_all(file.fileno(), part)
-                    os.fsync(file.fileno())
-                    os.rename(temporary, final)
+                self._put(temporary, final, content)
             except BaseException:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
             _sync_folder(final.parent)
         return Stored(path=path, size=content.size, sha256=content.sha256)
+
+    def _put(self, temporary: pathlib.Path, final: pathlib.Path, content: Content) -> None:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            for part in (content.head, content.body):
+                _write_all(descriptor, part)
+            # The disk writes while the hash is made: the sync then waits for what is left.
+            _begin_to_write_out(descriptor)
+            _ = content.sha256
+            os.fsync(descriptor)
+            os.rename(temporary, final)
+        finally:
+            os.close(descriptor)
 
     def _make_folder(self, folder: str) -> None:
         # A folder that is there may be another thread's, not synced yet: each is synced once here, new or not.
@@ -249,6 +259,12 @@ def _write_all(descriptor: int, part: bytes) -> None:
     view = memoryview(part)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _begin_to_write_out(descriptor: int) -> None:
+    """Start writing a file's data to the disk, and return; Linux does so on this advice, elsewhere nothing is lost."""
+    if sys.platform == "linux":
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _sync_folder(path: pathlib.Path) -> None:

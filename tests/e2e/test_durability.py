@@ -160,7 +160,7 @@ def test_every_acknowledged_image_survives_kill_9_of_the_listener(tmp_path):
 def _assert_kept(home: pathlib.Path, url: str, acknowledged: list[str]) -> None:
     db, files = session.Database(url), spool.Spool(home / "spool")
     site = rules.from_settings(settings.load(home=home))
-    ticking = assembler.Assembler(db, files, lambda _: None, site, assembler.Timing())
+    ticking = assembler.Assembler(db, files, lambda _: None, site, assembler.Timing(settle=60, quiet=60))
     ticking.tick(domain.utc_now())
     assert assembly.agreed(db, domain.utc_now())
     assert list(files.root.rglob("*.tmp")) == []

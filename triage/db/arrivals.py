@@ -9,9 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from triage import domain, rules
-from triage.db import clean, flags, session, tables, transfers
+from triage.db import clean, continuing, flags, session, tables, transfers
 
-Pair = tuple[domain.Instance, int | None]
+Pair = continuing.Pair
+_FIRST = sa.select(tables.Instance.sha256, tables.Instance.path).where(
+    tables.Instance.sop_instance_uid == sa.bindparam("uid"), tables.Instance.variant == ""
+)
 
 open_association = transfers.open_association
 close_association = transfers.close_association
@@ -44,13 +47,17 @@ def note(
 def note_many(db: session.Database, items: Sequence[Pair], site: rules.Rules, now: dt.datetime) -> list[Noted]:
     """Note stored objects in one transaction, in their order. Raises StorageError; then none is noted."""
     cleaned = [(clean.instance(instance), association) for instance, association in items]
-    return db.transact(lambda open_session: _note_all(open_session, cleaned, site, now)) if cleaned else []
+    if not cleaned:
+        return []
+    if db.transact_plainly(lambda connection: continuing.note(connection, cleaned, now)):
+        return [Noted.NEW] * len(cleaned)
+    return db.transact(lambda open_session: _note_all(open_session, cleaned, site, now))
 
 
 def find(db: session.Database, sop_instance_uid: str) -> Known | None:
     """Return the first object that came under a UID."""
-    with db.read() as open_session:
-        row = open_session.get(tables.Instance, (sop_instance_uid, ""))
+    with db.look() as connection:
+        row = connection.execute(_FIRST, {"uid": sop_instance_uid}).first()
         return None if row is None else Known(sha256=row.sha256, path=row.path)
 
 
@@ -71,16 +78,17 @@ def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt
     held = _held(db, instances)
     touched: set[str] = set()
     answers = []
-    for instance, association_id in items:
+    for instance, _ in items:
         key = instance.sop_instance_uid
         noted = _judge(instance, held)
         if noted is not Noted.SAME:
             own = series.get(instance.series_instance_uid) or _add_series(db, series, instance, now)
             touched |= _add(db, (studies, own), instance, noted, now)
             held[key, "" if noted is Noted.NEW else instance.sha256] = instance.sha256
-        if association_id is not None:
-            _link(db, association_id, instance.series_instance_uid, now)
         answers.append(noted)
+    db.flush()
+    sent = [(number, instance.series_instance_uid) for instance, number in items if number is not None]
+    transfers.delivered(db.connection(), sent, now)
     for uid in sorted(touched):
         flags.refresh(db, studies[uid], site, now)
     return answers
@@ -250,20 +258,3 @@ def _touch(study: tables.Study, instance: domain.Instance, now: dt.datetime) -> 
     ):
         setattr(study, name, getattr(study, name) or given)
     study.procedure_codes = tuple(dict.fromkeys((*study.procedure_codes, *instance.procedure_codes)))
-
-
-def _link(db: orm.Session, association_id: int, series_uid: str, now: dt.datetime) -> None:
-    key = {"association_id": association_id, "series_instance_uid": series_uid}
-    flags.insert_missing(db, tables.Delivery, [{**key, "images": 0}])
-    db.execute(
-        sa.update(tables.Delivery)
-        .where(tables.Delivery.association_id == association_id, tables.Delivery.series_instance_uid == series_uid)
-        .values(images=tables.Delivery.images + 1)
-        .execution_options(synchronize_session=False)
-    )
-    db.execute(
-        sa.update(tables.Association)
-        .where(tables.Association.id == association_id)
-        .values(last_image_at=now)
-        .execution_options(synchronize_session=False)
-    )

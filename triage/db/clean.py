@@ -12,23 +12,25 @@ from triage.db import tables
 
 _LARGEST = 2**63 - 1
 _OURS = frozenset({"variant", "kind", "received_at"})
+_COLUMNS = tuple({column.key for column in sa.inspect(tables.Instance).columns} - _OURS)
+_FIELDS = tuple(field.name for field in dataclasses.fields(domain.Instance))
 
 
 def text(value: str) -> str:
     """Return a text that every database takes (PostgreSQL takes no NUL)."""
+    if value.isascii() and "\x00" not in value:
+        return value
     return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def instance(value: domain.Instance) -> domain.Instance:
     """Return an instance whose values every database takes."""
-    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return dataclasses.replace(value, **{name: _plain(given) for name, given in fields.items()})
+    return domain.Instance(**{name: _plain(getattr(value, name)) for name in _FIELDS})
 
 
 def row(value: domain.Instance) -> Mapping[str, Any]:
     """Return what of an instance its row holds."""
-    names = {column.key for column in sa.inspect(tables.Instance).columns} - _OURS
-    return {name: getattr(value, name) for name in names}
+    return {name: getattr(value, name) for name in _COLUMNS}
 
 
 def _plain(value: Any) -> Any:

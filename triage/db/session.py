@@ -46,17 +46,29 @@ class Database:
         with _translated(), orm.Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def look(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads, without the ORM."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
     def transact(self, work: Callable[[orm.Session], T]) -> T:
         """Do the work in a transaction that writes, again if another writer crossed its way."""
-        for _ in range(TRIES - 1):
-            try:
-                with self.write() as session:
-                    return work(session)
-            except errors.StorageError as failure:
-                if not isinstance(failure, Crossed) and not _crossed(failure.__cause__):
-                    raise
-        with self.write() as session:
-            return work(session)
+
+        def once() -> T:
+            with self.write() as session:
+                return work(session)
+
+        return _repeated(once)
+
+    def transact_plainly(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do the work as `transact` does, without the ORM: for what comes with every image."""
+
+        def once() -> T:
+            with _translated(), self._writer.begin() as connection:
+                return work(connection)
+
+        return _repeated(once)
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -126,6 +138,16 @@ def _translated() -> Iterator[None]:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error, OSError) as failure:
         raise errors.StorageError(f"the database is out of reach or refused: {type(failure).__name__}") from failure
+
+
+def _repeated(once: Callable[[], T]) -> T:
+    for _ in range(TRIES - 1):
+        try:
+            return once()
+        except errors.StorageError as failure:
+            if not isinstance(failure, Crossed) and not _crossed(failure.__cause__):
+                raise
+    return once()
 
 
 def _crossed(failure: BaseException | None) -> bool:

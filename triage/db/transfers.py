@@ -2,16 +2,38 @@
 
 import dataclasses
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from types import ModuleType
 
 import sqlalchemy as sa
 from sqlalchemy import orm
+from sqlalchemy.dialects import postgresql, sqlite
 
 from triage.db import clean, flags, session, tables
 
 SILENT_SECONDS = 15.0
 """A listener without a heartbeat for so long is gone, and its associations with it."""
+
+
+def _count(dialect: ModuleType) -> sa.Executable:
+    adding = dialect.insert(tables.Delivery.__table__).values(
+        association_id=sa.bindparam("number"), series_instance_uid=sa.bindparam("series"), images=sa.bindparam("images")
+    )
+    key = [tables.Delivery.association_id, tables.Delivery.series_instance_uid]
+    counted: sa.Executable = adding.on_conflict_do_update(
+        index_elements=key, set_={"images": tables.Delivery.images + adding.excluded.images}
+    )
+    return counted
+
+
+# Built once, not for every image that comes.
+_COUNT = {"postgresql": _count(postgresql), "sqlite": _count(sqlite)}
+_LAST_IMAGE = (
+    sa.update(tables.Association.__table__)  # type: ignore[arg-type]
+    .where(tables.Association.id == sa.bindparam("number"))
+    .values(last_image_at=sa.bindparam("now"))
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +90,15 @@ def close_association(db: session.Database, association_id: int, aborted: bool, 
 def heartbeat(db: session.Database, listener: str, now: dt.datetime) -> None:
     """Note that a listener lives; to be repeated well within 15 s."""
     db.transact(lambda open_session: _beat(open_session, listener, now))
+
+
+def delivered(connection: sa.Connection, sent: Sequence[tuple[int, str]], now: dt.datetime) -> None:
+    """Count objects, each given as its association and its series; both have their rows already."""
+    count = _COUNT[connection.dialect.name]
+    for (number, series_uid), images in sorted(Counter(sent).items()):
+        connection.execute(count, {"number": number, "series": series_uid, "images": images})
+    for number in sorted({number for number, _ in sent}):
+        connection.execute(_LAST_IMAGE, {"number": number, "now": now})
 
 
 def of_series(db: orm.Session, received: dict[str, int], now: dt.datetime) -> dict[str, Transfers]:

@@ -6,12 +6,13 @@ import math
 import pathlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pydicom
 from pydicom import filereader, tag, uid
 
 from triage import domain, errors, spool, uids
+from triage.dicom import file_meta, plain
 
 CT = uid.CTImageStorage
 ENHANCED_CT = (uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage)
@@ -31,6 +32,7 @@ ImagesInAcquisition NumberOfSeriesRelatedInstances NumberOfFrames SamplesPerPixe
 BitsAllocated RescaleIntercept RescaleSlope RescaleType LossyImageCompression RequestedProcedureCodeSequence
 """
 _TAGS: list[tag.BaseTag | int] = [tag.Tag(keyword) for keyword in _KEYWORDS.split()]
+_NAMES = frozenset(_KEYWORDS.split())
 
 # pydicom warns, with the value in the text, about every odd one. Filters are global, so one reader at a time.
 _READING = threading.Lock()
@@ -39,21 +41,37 @@ _READING = threading.Lock()
 class Header:
     """Hold one object's data set up to its pixels, and whether the pixels can be whole."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: spool.Content | bytes) -> None:
         """Parse a DICOM file. Raises UnreadableImage if it has no data set to speak of."""
+        content = data if isinstance(data, spool.Content) else spool.Content.of_file(data)
         self._pixels: int | None = None
-        stream = io.BytesIO(data)
-        with _quiet():
-            try:
-                self._dataset = filereader.read_partial(stream, self._stop, specific_tags=_TAGS)
-            except Exception as exc:  # pydicom raises whatever its parser stumbles over
-                raise errors.UnreadableImage(f"no DICOM data set: {type(exc).__name__}") from exc
+        self._dataset: pydicom.Dataset | Mapping[str, plain.Value]
+        self.transfer_syntax_uid = file_meta.transfer_syntax(content.head)
+        ordinary = plain.read(content.body, self.transfer_syntax_uid, _NAMES) if content.head else None
+        if ordinary is None:
+            self._read(content.head + content.body)
+        else:
+            self._dataset, self._pixels, start = ordinary
+            self._room = len(content.body) - start
+        with self._quiet():
             self.sop_class_uid = self._text("SOPClassUID")
             self.sop_instance_uid = self._text("SOPInstanceUID")
             self.series_instance_uid = self._text("SeriesInstanceUID")
             self.study_instance_uid = self._text("StudyInstanceUID")
-            self.transfer_syntax_uid = str(self._dataset.file_meta.get("TransferSyntaxUID", ""))[:64]
+
+    def _read(self, data: bytes) -> None:
+        """Parse what is not of the plain kind."""
+        stream = io.BytesIO(data)
+        with _quiet():
+            try:
+                self._dataset = read = filereader.read_partial(stream, self._stop, specific_tags=_TAGS)
+            except Exception as exc:  # pydicom raises whatever its parser stumbles over
+                raise errors.UnreadableImage(f"no DICOM data set: {type(exc).__name__}") from exc
+            self.transfer_syntax_uid = str(read.file_meta.get("TransferSyntaxUID", ""))[:64]
         self._room = len(data) - stream.tell()
+
+    def _quiet(self) -> contextlib.AbstractContextManager[None]:
+        return _quiet() if isinstance(self._dataset, pydicom.Dataset) else contextlib.nullcontext()
 
     def check_uids(self) -> None:
         """Raise InvalidUid where a UID that names a file or a row is missing or malformed."""
@@ -62,7 +80,7 @@ class Header:
 
     def instance(self, stored: spool.Stored, kind: domain.InstanceKind | None = None) -> domain.Instance:
         """Describe the object that lies at `stored`; `kind` is judged from the header unless given."""
-        with _quiet():
+        with self._quiet():
             orientation = self._numbers("ImageOrientationPatient", 6)
             position = self._numbers("ImagePositionPatient", 3)
             spacing = self._numbers("PixelSpacing", 2)
