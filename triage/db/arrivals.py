@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from triage import domain, rules
-from triage.db import clean, flags, session, tables, transfers
+from triage.db import clean, flags, names, session, tables, transfers
 
 Pair = tuple[domain.Instance, int | None]
 
@@ -69,6 +69,7 @@ def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt
     studies = _studies(db, instances, now)
     series = _series(db, instances, studies)
     held = _held(db, instances)
+    unnamed = [uid for uid, study in studies.items() if not (study.content_version and study.patient_name)]
     touched: set[str] = set()
     answers = []
     for instance, association_id in items:
@@ -81,6 +82,7 @@ def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt
         if association_id is not None:
             _link(db, association_id, instance.series_instance_uid, now)
         answers.append(noted)
+    names.note(db, {uid: studies[uid].patient_name for uid in unnamed})
     for uid in sorted(touched):
         flags.refresh(db, studies[uid], site, now)
     return answers
