@@ -8,6 +8,7 @@ those lists are read whose first study may stand on the page. The cost grows wit
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,10 +18,16 @@ from sqlalchemy import orm
 from triage import domain
 from triage.db import columns, order, tables
 
-AT_ONCE = 16
-"""Lists read by one statement."""
+AT_ONCE = 6
+"""Lists read by the first statement: the outcomes of one day. Each further one reads twice as many."""
 
 _DAY, _MONTH = "study_date", "study_month"
+
+# Made once: to name a table anew costs more than to ask it.
+_INNER, _FOUND = orm.aliased(tables.Study), orm.aliased(tables.Study)
+
+MOST_AT_ONCE = 96
+"""SQLite takes no more than 500 parts in a statement."""
 
 Also = Callable[[order.Entity], Sequence[order.Condition]]
 
@@ -76,11 +83,11 @@ def first(db: orm.Session, dates: tuple[dt.date | None, dt.date | None], wanted:
     heads = [head for span in _spans(*dates) for head in _heads(db, span, wanted, number)]
     heads.sort(key=_Head.key)
     found: list[tuple[tuple[int, dt.datetime], str]] = []
-    for start in range(0, len(heads), AT_ONCE):
-        group = heads[start : start + AT_ONCE]
-        if len(found) >= number and group[0].key() > found[number - 1][0]:
-            break
+    size = AT_ONCE
+    while heads and not (len(found) >= number and heads[0].key() > found[number - 1][0]):
+        group, heads = heads[:size], heads[size:]
         found = sorted([*found, *_read(db, group, wanted, number)])
+        size = min(2 * size, MOST_AT_ONCE)
     # Studies received at the same moment as the last one are kept: which of them come first, the database says.
     return [uid for key, uid in found if len(found) <= number or key <= found[number - 1][0]]
 
@@ -88,7 +95,7 @@ def first(db: orm.Session, dates: tuple[dt.date | None, dt.date | None], wanted:
 def _spans(first: dt.date | None, last: dt.date | None) -> Iterator[_Span]:
     """Cut a range into whole months and the days before and after them."""
     start, end = (None if day is None else day.isoformat().replace("-", "") for day in (first, last))
-    if start is not None and end is not None and start[:6] == end[:6]:
+    if start is not None and end is not None and (start[:6] == end[:6] or start > end):
         yield _Span(_DAY, start, end)
         return
     if start is not None:
@@ -105,35 +112,40 @@ def _heads(db: orm.Session, span: _Span, wanted: Wanted, number: int) -> Iterato
     unit = sa.select(sa.func.min(column).label("name")).where(*span.bounds(column)).cte("unit", recursive=True)
     following = sa.select(sa.func.min(column)).where(column > unit.c.name, *span.upper(column)).scalar_subquery()
     unit = unit.union_all(sa.select(following).where(unit.c.name.is_not(None)))
-    outcomes = list(domain.Outcome) if wanted.outcome is None else [wanted.outcome]
-    word = columns.Word(domain.Outcome)
-    kind = sa.union_all(*(sa.select(sa.literal(one, word).label("outcome")) for one in outcomes)).subquery("kind")
-    inner, found = orm.aliased(tables.Study), orm.aliased(tables.Study)
-    head = (
-        sa.select(inner.study_instance_uid)
-        .where(getattr(inner, span.column) == unit.c.name, inner.outcome == kind.c.outcome, *wanted.of(inner))
-        .order_by(*order.key(inner))
+    kind = _outcomes(wanted.outcome)
+    listed = (
+        sa.select(*order.key(_INNER))
+        .where(getattr(_INNER, span.column) == unit.c.name, _INNER.outcome == kind.c.outcome, *wanted.of(_INNER))
+        .order_by(*order.key(_INNER))
         .limit(1)
         .correlate(unit, kind)
-        .scalar_subquery()
     )
-    query = (
-        sa.select(unit.c.name, kind.c.outcome, found.priority, found.received_at)
-        .select_from(unit.join(kind, sa.true()).join(found, found.study_instance_uid == head))
-        .order_by(*order.key(found))
-        .limit(number)
-    )
+    if db.get_bind().dialect.name == "postgresql":
+        found = listed.lateral("found")  # a join by the UID may become a hash of the whole table
+        lists, key = unit.join(kind, sa.true()).join(found, sa.true()), tuple(found.c)
+    else:  # SQLite joins no table to what stands before it but by a value
+        uid = listed.with_only_columns(_INNER.study_instance_uid).scalar_subquery()
+        lists, key = unit.join(kind, sa.true()).join(_FOUND, _FOUND.study_instance_uid == uid), order.key(_FOUND)
+    query = sa.select(unit.c.name, kind.c.outcome, *key[:2]).select_from(lists).order_by(*key).limit(number)
     return (_Head(span.column, *row) for row in db.execute(query))
 
 
 def _read(db: orm.Session, heads: Sequence[_Head], wanted: Wanted, number: int) -> list[tuple[Any, str]]:
     """Read the first studies of lists: of each so many as a page may hold."""
-    parts = []
+    study, parts = tables.Study, []
+    key = order.key(study)
     for head in heads:
-        one = orm.aliased(tables.Study)
-        listed = sa.select(*order.key(one)).where(
-            getattr(one, head.column) == head.unit, one.outcome == head.outcome, *wanted.of(one)
+        listed = sa.select(*key).where(
+            getattr(study, head.column) == head.unit, study.outcome == head.outcome, *wanted.of(study)
         )
-        parts.append(sa.select(listed.order_by(*order.key(one)).limit(number).subquery()))
+        parts.append(sa.select(listed.order_by(*key).limit(number).subquery()))
     rows = db.execute(sa.union_all(*parts))
     return [((columns.READING_ORDER.index(priority), moment), uid) for priority, moment, uid in rows]
+
+
+@functools.cache
+def _outcomes(only: domain.Outcome | None) -> sa.Subquery:
+    """Return a table of all outcomes, or of one."""
+    word = columns.Word(domain.Outcome)
+    each = (sa.select(sa.literal(one, word).label("outcome")) for one in ([only] if only else domain.Outcome))
+    return sa.union_all(*each).subquery("kind")

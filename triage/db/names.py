@@ -15,6 +15,7 @@ from triage.db import flags, order, tables
 FEW = 2000
 """So many studies are gathered and sorted; where more have the name, walking in reading order soon fills a page."""
 
+_OTHER = orm.aliased(tables.PatientWord)
 _LONGEST = 64
 _MOST = 16
 _LAST = "\U0010ffff"
@@ -42,7 +43,7 @@ def matching(of: order.Entity, asked: str) -> order.Condition:
 def few(db: orm.Session, asked: str) -> sa.Subquery | None:
     """Return the UIDs of the studies whose patient's name matches; None where there are more than a few."""
     wanted = sorted(words(asked), key=len, reverse=True)
-    row = orm.aliased(tables.PatientWord)
+    row = tables.PatientWord
     # The longest word is the rarest; the others are looked up for each study that has it.
     conditions = (
         [_begins(row.word, wanted[0]), *(_has(row.study_instance_uid, one) for one in wanted[1:])]
@@ -55,8 +56,7 @@ def few(db: orm.Session, asked: str) -> sa.Subquery | None:
 
 
 def _has(uid: sa.SQLColumnExpression[str], word: str) -> order.Condition:
-    row = orm.aliased(tables.PatientWord)
-    return sa.exists().where(row.study_instance_uid == uid, _begins(row.word, word))
+    return sa.exists().where(_OTHER.study_instance_uid == uid, _begins(_OTHER.word, word))
 
 
 def _begins(column: sa.SQLColumnExpression[str], word: str) -> order.Condition:
