@@ -167,7 +167,7 @@ class Search(Filters):
 
     patient_id: Text | None = pydantic.Field(default=None, max_length=64, description="Patient ID, whole.")
     patient_name: Text | None = pydantic.Field(
-        default=None, max_length=324, description="Part of the patient's name as DICOM writes it (FAMILY^GIVEN)."
+        default=None, max_length=324, description="Words of the patient's name, or their beginnings; case is no matter."
     )
 
 

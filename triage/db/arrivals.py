@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from triage import domain, rules
-from triage.db import clean, continuing, flags, session, tables, transfers
+from triage.db import clean, continuing, flags, names, session, tables, transfers
 
 Pair = continuing.Pair
 _FIRST = sa.select(tables.Instance.sha256, tables.Instance.path).where(
@@ -76,6 +76,7 @@ def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt
     studies = _studies(db, instances, now)
     series = _series(db, instances, studies)
     held = _held(db, instances)
+    unnamed = [uid for uid, study in studies.items() if not (study.content_version and study.patient_name)]
     touched: set[str] = set()
     answers = []
     for instance, _ in items:
@@ -89,6 +90,7 @@ def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt
     db.flush()
     sent = [(number, instance.series_instance_uid) for instance, number in items if number is not None]
     transfers.delivered(db.connection(), sent, now)
+    names.note(db, {uid: studies[uid].patient_name for uid in unnamed})
     for uid in sorted(touched):
         flags.refresh(db, studies[uid], site, now)
     return answers

@@ -103,3 +103,8 @@ class Tuple(sa.types.TypeDecorator[tuple[Any, ...]]):
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> tuple[Any, ...] | None:
         """Return a tuple."""
         return None if value is None else tuple(value)
+
+
+def by_bytes() -> sa.types.TypeEngine[str]:
+    """Return a text that is compared byte by byte on both databases, so that a range holds what begins alike."""
+    return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

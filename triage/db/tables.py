@@ -38,21 +38,36 @@ class Base(orm.DeclarativeBase):
     }
 
 
+READING = ("priority", "received_at", "study_instance_uid")
+"""What the worklist is ordered by. An index that ends in it gives a filter's page without a sort, however deep."""
+
+
 class Study(Base):
-    """Hold a study and its flag. Its row is locked first by every transaction that changes anything of it."""
+    """Hold a study and its flag. Its row is locked first by every transaction that changes anything of it.
+
+    No index here changes with each image: they cost where a study arrives and where its flag moves.
+    """
 
     __tablename__ = "study"
     __table_args__ = (
-        sa.Index(None, "priority", "received_at", "study_instance_uid"),
-        sa.Index(None, "change_number"),
+        sa.Index("ix_study_reading", *READING),  # the worklist as it is, and by priority
+        sa.Index("ix_study_outcome", "outcome", *READING),  # ... by outcome, and by outcome and priority
+        sa.Index("ix_study_accession", "accession_number", *READING),  # ... by accession number
+        sa.Index("ix_study_patient", "patient_id", *READING),  # search by patient's number
+        sa.Index("ix_study_day", "study_date", "outcome", *READING),  # the single days of a range (`days`)
+        sa.Index("ix_study_month", "study_month", "outcome", *READING),  # its whole months
+        sa.Index(None, "change_number"),  # `changes`
     )
 
     study_instance_uid: orm.Mapped[str] = orm.mapped_column(UID, primary_key=True)
-    patient_id: orm.Mapped[str] = orm.mapped_column(sa.Text, index=True)
+    patient_id: orm.Mapped[str] = orm.mapped_column(sa.Text)
     patient_name: orm.Mapped[str] = orm.mapped_column(sa.Text)
     patient_birth_date: orm.Mapped[str] = orm.mapped_column(sa.Text)
-    accession_number: orm.Mapped[str] = orm.mapped_column(sa.Text, index=True)
-    study_date: orm.Mapped[str] = orm.mapped_column(sa.Text, index=True)
+    accession_number: orm.Mapped[str] = orm.mapped_column(sa.Text)
+    study_date: orm.Mapped[str] = orm.mapped_column(sa.Text)
+    study_month: orm.Mapped[str] = orm.mapped_column(
+        sa.Text, sa.Computed("substr(study_date, 1, 6)"), deferred=True, nullable=True
+    )
     description: orm.Mapped[str] = orm.mapped_column(sa.Text)
     procedure_codes: orm.Mapped[tuple[str, ...]]
     two_patients: orm.Mapped[bool]
@@ -60,13 +75,25 @@ class Study(Base):
     received_at: orm.Mapped[dt.datetime]
     content_version: orm.Mapped[int]
     priority: orm.Mapped[domain.Priority]
-    outcome: orm.Mapped[domain.Outcome] = orm.mapped_column(index=True)
+    outcome: orm.Mapped[domain.Outcome]
     reasons: orm.Mapped[tuple[reasons.Reason, ...]]
     agatston: orm.Mapped[float | None]
     category: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     flag_version: orm.Mapped[int]
     flag_updated_at: orm.Mapped[dt.datetime]
     change_number: orm.Mapped[int] = orm.mapped_column(sa.BigInteger)
+
+
+class PatientWord(Base):
+    """Hold one word of the name of a study's patient, without case: search by name finds beginnings of words."""
+
+    __tablename__ = "patient_word"
+    __table_args__ = (sa.Index("ix_patient_word_word", "word", "study_instance_uid"),)
+
+    study_instance_uid: orm.Mapped[str] = orm.mapped_column(
+        UID, sa.ForeignKey(Study.study_instance_uid), primary_key=True
+    )
+    word: orm.Mapped[str] = orm.mapped_column(columns.by_bytes(), primary_key=True)
 
 
 class Series(Base):

@@ -1,9 +1,7 @@
 """What the worklist shows: studies in reading order, page by page, and what moved since."""
 
-import base64
 import dataclasses
 import datetime as dt
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,20 +10,9 @@ from sqlalchemy import orm
 
 from cac import reasons
 from triage import domain, errors
-from triage.db import columns, flags, results, runs, session, tables
+from triage.db import flags, order, pages, results, runs, session, tables
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Filters:
-    """Say which studies are wanted; None wants all. A study without a date lies outside every range of dates."""
-
-    date_from: dt.date | None = None
-    date_to: dt.date | None = None
-    priority: domain.Priority | None = None
-    outcome: domain.Outcome | None = None
-    accession: str | None = None
-    patient_id: str | None = None
-    patient_name: str | None = None
+Filters = pages.Filters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,15 +79,12 @@ def page(db: session.Database, filters: Filters, cursor: str | None, limit: int)
 
     Raises NotFound for a cursor that no page gave.
     """
-    key = (tables.Study.priority, tables.Study.received_at, tables.Study.study_instance_uid)
-    query = sa.select(tables.Study).where(*_wanted(filters)).order_by(*key).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(sa.tuple_(*key) > sa.tuple_(*_decode(cursor)))
+    place = None if cursor is None else order.decode(cursor)
     with db.read() as open_session:
-        studies = list(open_session.scalars(query))
+        studies = pages.find(open_session, filters, place, limit + 1)
         rows = _rows(open_session, studies[:limit])
     more = len(studies) > limit and limit > 0
-    return Page(items=rows, next=_encode(studies[limit - 1]) if more else None)
+    return Page(items=rows, next=order.encode(pages.place_of(studies[limit - 1])) if more else None)
 
 
 def changes(db: session.Database, since: int, limit: int) -> tuple[list[StudyRow], int]:
@@ -111,8 +95,8 @@ def changes(db: session.Database, since: int, limit: int) -> tuple[list[StudyRow
     with db.read() as open_session:
         newest = open_session.scalar(sa.select(sa.func.max(tables.Study.change_number))) or 0
         since = since if since <= newest else 0
-        query = sa.select(tables.Study).where(tables.Study.change_number > since)
-        studies = list(open_session.scalars(query.order_by(tables.Study.change_number).limit(limit)))
+        query = pages.shown().where(tables.Study.change_number > since)
+        studies = open_session.execute(query.order_by(tables.Study.change_number).limit(limit)).all()
         rows = _rows(open_session, studies)
     return rows, studies[-1].change_number if studies else since
 
@@ -154,27 +138,7 @@ def counts(db: session.Database) -> Mapping[str, Mapping[str, int]]:
         }
 
 
-def _wanted(filters: Filters) -> list[sa.ColumnElement[bool]]:
-    study_ = tables.Study
-    wanted: list[sa.ColumnElement[bool]] = []
-    if filters.date_from is not None:
-        wanted.append(study_.study_date >= filters.date_from.strftime("%Y%m%d"))
-    if filters.date_to is not None:
-        wanted += [study_.study_date != "", study_.study_date <= filters.date_to.strftime("%Y%m%d")]
-    if filters.priority is not None:
-        wanted.append(study_.priority == filters.priority)
-    if filters.outcome is not None:
-        wanted.append(study_.outcome == filters.outcome)
-    if filters.accession is not None:
-        wanted.append(study_.accession_number == filters.accession)
-    if filters.patient_id is not None:
-        wanted.append(study_.patient_id == filters.patient_id)
-    if filters.patient_name is not None:
-        wanted.append(study_.patient_name.icontains(filters.patient_name, autoescape=True))
-    return wanted
-
-
-def _rows(db: orm.Session, studies: Sequence[tables.Study]) -> list[StudyRow]:
+def _rows(db: orm.Session, studies: Sequence[Any]) -> list[StudyRow]:
     series = tables.Series
     uids = [one.study_instance_uid for one in studies]
     images = {
@@ -190,7 +154,7 @@ def _rows(db: orm.Session, studies: Sequence[tables.Study]) -> list[StudyRow]:
     return [_row(one, *images.get(one.study_instance_uid, (0, None))) for one in studies]
 
 
-def _row(one: tables.Study, received: int, expected: int | None) -> StudyRow:
+def _row(one: Any, received: int, expected: int | None) -> StudyRow:
     return StudyRow(
         study_instance_uid=one.study_instance_uid,
         accession_number=one.accession_number,
@@ -225,22 +189,3 @@ def _series_row(one: tables.Series, vote: domain.SeriesVote, past: Sequence[resu
         images_expected=one.declared_images,
         newest_run=runs.record(past[-1]) if past else None,
     )
-
-
-def _encode(last: tables.Study) -> str:
-    key = [columns.READING_ORDER.index(last.priority), last.received_at.isoformat(), last.study_instance_uid]
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[sa.ColumnElement[Any], ...]:
-    try:
-        place, received_at, uid = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        moment = dt.datetime.fromisoformat(received_at).astimezone(dt.UTC)
-        priority = columns.READING_ORDER[range(len(columns.READING_ORDER))[place]]
-        return (
-            sa.literal(priority, columns.ReadingPlace()),
-            sa.literal(moment, columns.UtcDateTime()),
-            sa.literal(str(uid)),
-        )
-    except (ValueError, TypeError, IndexError, OverflowError) as exc:
-        raise errors.NotFound("no page gave this cursor") from exc

@@ -1,0 +1,72 @@
+"""The reading order, and how a page goes on from where another ended: by its last study's key, never by counting."""
+
+import base64
+import dataclasses
+import datetime as dt
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from triage import domain, errors
+from triage.db import columns, tables
+
+Entity = type[tables.Study] | orm.util.AliasedClass[tables.Study]
+Condition = sa.ColumnElement[bool]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Hold a study's place in the reading order."""
+
+    priority: domain.Priority
+    received_at: dt.datetime
+    study_instance_uid: str
+
+
+def key(of: Entity) -> tuple[Any, Any, Any]:
+    """Return what studies are ordered by: high, routine, low, then the oldest received first."""
+    return of.priority, of.received_at, of.study_instance_uid
+
+
+def after(of: Entity, place: Place | None, priority: domain.Priority | None) -> list[Condition]:
+    """Return the conditions that bring the studies after a place, of one priority or of all.
+
+    With a priority asked for, the place is compared within it: PostgreSQL would else start at the priority's first
+    study and walk through all that earlier pages showed.
+    """
+    asked: list[Condition] = [] if priority is None else [of.priority == priority]
+    if place is None:
+        return asked
+    moment = sa.literal(place.received_at, columns.UtcDateTime())
+    uid = sa.literal(place.study_instance_uid)
+    if priority is None:
+        start = sa.literal(place.priority, columns.ReadingPlace())
+        return [sa.tuple_(*key(of)) > sa.tuple_(start, moment, uid)]
+    if priority is place.priority:
+        return [*asked, sa.tuple_(of.received_at, of.study_instance_uid) > sa.tuple_(moment, uid)]
+    return asked if _number(priority) > _number(place.priority) else [sa.false()]
+
+
+def encode(last: Place) -> str:
+    """Return a place as a cursor."""
+    parts = [_number(last.priority), last.received_at.isoformat(), last.study_instance_uid]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+
+
+def decode(cursor: str) -> Place:
+    """Return the place that a cursor names; raises NotFound for one that no page gave."""
+    try:
+        number, received_at, uid = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        return Place(
+            priority=columns.READING_ORDER[range(len(columns.READING_ORDER))[number]],
+            received_at=dt.datetime.fromisoformat(received_at).astimezone(dt.UTC),
+            study_instance_uid=str(uid),
+        )
+    except (ValueError, TypeError, IndexError, OverflowError) as exc:
+        raise errors.NotFound("no page gave this cursor") from exc
+
+
+def _number(priority: domain.Priority) -> int:
+    return columns.READING_ORDER.index(priority)
