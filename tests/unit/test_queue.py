@@ -63,7 +63,9 @@ def test_a_dead_broker_is_a_storage_error_within_seconds(tmp_path: pathlib.Path,
 
 
 @pytest.mark.parametrize("redis", [False, True], ids=["files", "redis"])
-def test_rings_that_nobody_took_are_counted(tmp_path: pathlib.Path, redis: bool, request: pytest.FixtureRequest) -> None:
+def test_rings_that_nobody_took_are_counted(
+    tmp_path: pathlib.Path, redis: bool, request: pytest.FixtureRequest
+) -> None:
     app = queue.make_app(request.getfixturevalue("redis_url") if redis else "", tmp_path, task_seconds=10)
     ring, held = queue.doorbell(app), queue.held_rings(app)
     before = held()

@@ -77,9 +77,7 @@ def complete(
     return db.transact(work)
 
 
-def due(
-    db: session.Database, now: dt.datetime, ring_every: float, held: Callable[[], int] = lambda: 0
-) -> list[str]:
+def due(db: session.Database, now: dt.datetime, ring_every: float, held: Callable[[], int] = lambda: 0) -> list[str]:
     """Return the series whose run waits and was not rung for lately (in seconds), and mark them as rung.
 
     `held` tells how many rings the broker still holds: as many runs as that need no second one. It is asked only
