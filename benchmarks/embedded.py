@@ -61,7 +61,7 @@ class Node:
         """Return the process number of a role; LookupError where it does not run."""
         for child in psutil.Process(self.process.pid).children():
             if name in child.cmdline():
-                return child.pid
+                return int(child.pid)
         raise LookupError(f"the role {name} does not run")
 
     def begin(self) -> None:

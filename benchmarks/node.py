@@ -118,7 +118,7 @@ def run_level(
 def _steps(node: embedded.Node, sent: Sequence[Sent]) -> list[Mapping[str, float]]:
     """Return each flagged study's steps, with what no row holds: the last slice's way in and the flag's way out."""
     db = session.Database(node.database)
-    found = []
+    found: list[Mapping[str, float]] = []
     try:
         for each in sent:
             if each.seen_at is None:

@@ -94,9 +94,9 @@ class Bench:
                 raise TimeoutError(f"{len(ended)} of {len(series)} series had an end within {seconds:.0f} s")
             time.sleep(0.5)
             for uid in [uid for uid in series if uid not in ended]:
-                newest = (runs.of_series(self._db, uid) or [None])[-1]
-                if newest is not None and newest.ended_at is not None:
-                    ended[uid] = newest
+                past = runs.of_series(self._db, uid)
+                if past and past[-1].ended_at is not None:
+                    ended[uid] = past[-1]
             print(f"\r{len(ended)} of {len(series)} studies", end=" ", file=sys.stderr, flush=True)
         print(file=sys.stderr, flush=True)
         return [ended[uid] for uid in series]
@@ -110,6 +110,7 @@ class Bench:
             "CAC_TRIAGE_HOME": str(self._config.home),
             "CAC_TRIAGE_DATABASE_URL": self._config.database_url,
             "CAC_TRIAGE_BROKER_URL": self._config.broker_url,
+            "CAC_TRIAGE_MODELS": str(self._config.models),
             "CAC_TRIAGE_THREADS": "1",
             "CAC_TRIAGE_LOG_LEVEL": "WARNING",
         }
@@ -189,7 +190,8 @@ def _servers() -> Any:
 
 def measure(options: argparse.Namespace, folder: pathlib.Path) -> list[Drained]:
     """Drain backlogs with one and with two workers in turn, each on a fresh database."""
-    servers, following, found = _servers(), studies.endless(studies.make(KINDS)), []
+    servers, following = _servers(), studies.endless(studies.make(KINDS))
+    found: list[Drained] = []
     with servers.postgres() as postgres, servers.redis() as redis:
         for number, workers in enumerate((1, 2, 2, 1)[: 2 * options.rounds]):
             servers.ask(postgres, f"CREATE DATABASE bench_{number}")
