@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= .home
 ONCE ?=
+ONLY ?=
 
 .PHONY: help setup demo test check unit bench peers train lock clean
 
@@ -40,8 +41,8 @@ check: $(VENV)/.dev  ## lint, types, import rules, migrations, file sizes
 	$(BIN)/python tests/check_house.py
 	$(BIN)/python tests/check_migrations.py
 
-bench: $(VENV)/.run  ## the table of phantoms: nets against a plain 130 HU rule
-	$(BIN)/python -m benchmarks.phantoms
+bench: $(VENV)/.dev  ## all benchmarks into build/benchmarks.md, about 20 minutes; ONLY="node scale" for some
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
 	$(BIN)/python -m training.prepare

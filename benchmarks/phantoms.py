@@ -13,7 +13,7 @@ import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -180,15 +180,15 @@ def _job(case: Case) -> Row:
     return examine(_engine, case, _levels)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; return 1 where the pipeline is not good enough."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.phantoms", description=__doc__)
     parser.add_argument("--models", type=pathlib.Path, default=MODELS)
     parser.add_argument("--architecture", help="the manifest's default if not named")
     parser.add_argument("--each", type=int, default=EACH, help="positives, and as many zero cases")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cases", action="store_true", help="one line a phantom, too")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     rows = run(cases(HELD_OUT, options.each), options.models, options.architecture, options.jobs)
     if options.cases:
         print(listing(rows))

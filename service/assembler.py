@@ -13,6 +13,9 @@ from triage.db import assembly, session
 
 _log = logs.get(__name__)
 _ROUND_SECONDS = 0.5
+_SHORTEST_PAUSE_SECONDS = 0.02
+_AGREE_SECONDS = 5.0
+"""How often an unchanged agreement is said again: each is a commit, and its reader believes it for 30 s."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,16 +32,23 @@ class Assembler:
     """Do one round of work at each `tick`; every round starts from the database, so a crash loses none."""
 
     def __init__(
-        self, db: session.Database, files: spool.Spool, ring: queue.Doorbell, site: rules.Rules, timing: Timing
+        self,
+        db: session.Database,
+        files: spool.Spool,
+        ring: queue.Doorbell,
+        site: rules.Rules,
+        timing: Timing,
+        held: queue.HeldRings = lambda: 0,
     ) -> None:
         self._db = db
         self._spool = files
         self._ring = ring
+        self._held = held
         self._rules = site
         self._timing = timing
         self._boot = uuid.uuid4().hex
         self._reconciled = False
-        self._disagreed = False
+        self._said: tuple[bool, dt.datetime] | None = None
 
     def tick(self, now: dt.datetime) -> None:
         """Do what is due at `now`. A step that fails is logged and done again in the next round: never raises."""
@@ -53,19 +63,40 @@ class Assembler:
             except Exception:
                 _log.exception("A step of the assembler crashed.", action="step_crashed", step=step.__name__)
 
+    def pause(self, began: dt.datetime, now: dt.datetime) -> float:
+        """Return how long to rest after the round that `began`, in seconds: no longer than until a series settles.
+
+        One that settled during the round is due at once: the round may have looked too early to see it.
+        """
+        try:
+            due = assembly.settles_at(self._db, began, self._timing.settle)
+        except errors.StorageError:
+            due = None
+        left = _ROUND_SECONDS if due is None else (due - now).total_seconds()
+        return min(max(left, _SHORTEST_PAUSE_SECONDS), _ROUND_SECONDS)
+
     def _agree(self, now: dt.datetime) -> None:
         """Say whether spool and database agree: not before a start's reconciliation, nor while objects wait unnoted."""
-        if not self._disagreed:
-            assembly.agree(self._db, self._boot, False, now)
-            self._disagreed = True
+        if self._said is None:
+            self._say(False, now)
         if not self._reconciled:
             reconcile.spool_into_database(self._db, self._spool, self._rules, now)
             self._reconciled = True
-        waiting = reconcile.unnoted(self._db, self._spool, self._rules, now)
-        assembly.agree(self._db, self._boot, waiting == 0, now)
+        agreed = reconcile.unnoted(self._db, self._spool, self._rules, now) == 0
+        # The clock may have been set back: then, too, the agreement has to be said anew.
+        if (
+            self._said is None
+            or self._said[0] != agreed
+            or abs((now - self._said[1]).total_seconds()) >= _AGREE_SECONDS
+        ):
+            self._say(agreed, now)
+
+    def _say(self, agreed: bool, now: dt.datetime) -> None:
+        assembly.agree(self._db, self._boot, agreed, now)
+        self._said = (agreed, now)
 
     def _judge(self, now: dt.datetime) -> None:
-        for snapshot in assembly.arriving(self._db, now):
+        for snapshot in assembly.arriving(self._db, now, self._timing.settle):
             hopeless = eligibility.hopeless(snapshot, self._rules.limits)
             verdict = completeness.judge(snapshot, now, self._timing.settle, self._timing.quiet, hopeless=hopeless)
             if verdict.decision is not completeness.Decision.COMPLETE:
@@ -83,7 +114,7 @@ class Assembler:
             _log.warning("A worker let its lease run out.", action="lease_expired", series=series)
 
     def _ring_due(self, now: dt.datetime) -> None:
-        for series in assembly.due(self._db, now, self._timing.ring_every):
+        for series in assembly.due(self._db, now, self._timing.ring_every, self._held):
             self._ring(series)
             _log.debug("Rang for a series.", action="rang", series=series)
 
@@ -98,14 +129,16 @@ def run(config: settings.Settings, stop: threading.Event | None = None) -> None:
     db = session.Database(config.database)
     app = queue.make_app(config.broker_url, config.home, task_seconds=config.task_seconds)
     site = rules.from_settings(config)
-    assembler = Assembler(db, spool.Spool(config.spool), queue.doorbell(app), site, timing_of(config))
+    files, ring, held = spool.Spool(config.spool), queue.doorbell(app), queue.held_rings(app)
+    assembler = Assembler(db, files, ring, site, timing_of(config), held)
     if stop is None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
     try:
         while not stop.is_set():
-            assembler.tick(domain.utc_now())
-            stop.wait(_ROUND_SECONDS)
+            began = domain.utc_now()
+            assembler.tick(began)
+            stop.wait(assembler.pause(began, domain.utc_now()))
     finally:
         db.dispose()

@@ -22,7 +22,11 @@ from triage import errors
 TASK = "triage_series"
 QUEUE = "triage"
 
+POLL_SECONDS = 0.05
+"""How often a worker without a server looks for a message file: one listing of a small folder."""
+
 Doorbell: TypeAlias = Callable[[str], None]
+HeldRings: TypeAlias = Callable[[], int]
 
 
 class FileChannel(filesystem.Channel):
@@ -112,7 +116,7 @@ def _files(folder: pathlib.Path) -> dict[str, Any]:
             "data_folder_in": str(folder),
             "data_folder_out": str(folder),
             "control_folder": str(folder / "control"),
-            "polling_interval": 0.2,
+            "polling_interval": POLL_SECONDS,
         },
     }
 
@@ -127,3 +131,18 @@ def doorbell(app: celery.Celery) -> Doorbell:
             raise errors.StorageError("The broker is out of reach.") from exc
 
     return ring
+
+
+def held_rings(app: celery.Celery) -> HeldRings:
+    """Return the function that counts the rings no worker has taken yet; StorageError when the broker is away."""
+
+    def count() -> int:
+        with app.connection_for_read() as connection:
+            away = (*connection.connection_errors, *connection.channel_errors, kombu.exceptions.KombuError, OSError)
+            try:
+                with connection.channel() as channel:
+                    return int(channel.queue_declare(QUEUE).message_count)
+            except away as exc:
+                raise errors.StorageError("The broker is out of reach.") from exc
+
+    return count

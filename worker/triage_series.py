@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
+import time
 import traceback
 from collections.abc import Callable
 
@@ -45,7 +46,9 @@ def triage(series_uid: str, bench: Bench) -> None:
 
     Every failure ends in the database: given back to be tried later, or FAILED. Never in a negative.
     """
+    began = time.perf_counter()
     ticket = runs.lease(bench.db, series_uid, bench.worker, bench.lease_seconds, bench.clock())
+    leased = time.perf_counter() - began
     if ticket is None:
         log.info("Nothing to do for this series.", action="no_run", series=series_uid)
         return
@@ -54,6 +57,7 @@ def triage(series_uid: str, bench: Bench) -> None:
     try:
         with leases.kept(bench.db, ticket, bench.lease_seconds, bench.clock):
             result = work(ticket, bench)
+            result = dataclasses.replace(result, seconds={"lease": leased, **result.seconds})
             runs.finish(bench.db, ticket, result, bench.rules, bench.clock())
         bound.info("The series has a result.", action="run_done", outcome=result.outcome.value)
     except errors.LeaseLost:
@@ -65,13 +69,18 @@ def triage(series_uid: str, bench: Bench) -> None:
 
 
 def work(ticket: domain.Ticket, bench: Bench) -> domain.RunResult:
-    """Analyse the run's images and write its files; StorageError, and whatever a defect raises."""
+    """Analyse the run's images and write its files; StorageError, and whatever a defect raises.
+
+    `seconds` of the result names what each step took; those of the analysis stand between `check` and `write`.
+    """
+    began = time.perf_counter()
     inputs = runs.inputs(bench.db, ticket)
     images = {image.sop_instance_uid: bench.spool.absolute(image.path) for image in inputs.images}
     missing = sum(_altered(bench.spool, image.path, image.sha256) for image in inputs.images)
     if missing:
         why = reasons.reason(reasons.ReasonCode.MISSING_FILE, count=missing)
         return _result(_undecided(ticket, len(images), why), bench, None)
+    checked = time.perf_counter() - began
     analysis = analyse.analyse(list(images.values()), bench.engine, bench.method)
     conflicts = sum(
         _conflicts(images.get(copy.sop_instance_uid), bench.spool.absolute(copy.path)) for copy in inputs.aside
@@ -89,7 +98,10 @@ def work(ticket: domain.Ticket, bench: Bench) -> domain.RunResult:
     )
     hashes = results.Hashes(content=ticket.content_hash, models=bench.models_hash)
     folder = bench.results / ticket.series_instance_uid / hashes.folder
-    return _result(analysis, bench, results.write(analysis, hashes, folder))
+    began = time.perf_counter()
+    written = results.write(analysis, hashes, folder)
+    seconds = {"check": checked, **analysis.seconds, "write": time.perf_counter() - began}
+    return _result(dataclasses.replace(analysis, seconds=seconds), bench, written)
 
 
 def _altered(files: spool.Spool, path: str, sha256: str) -> bool:

@@ -2,7 +2,7 @@
 
 import fastapi
 
-from service.api import deps, health, problems, runs, studies, worklist
+from service.api import deps, health, metrics, problems, runs, studies, worklist
 
 DESCRIPTION = """What the reading worklist should do with cardiac CT studies.
 
@@ -16,8 +16,9 @@ def create_app(desk: deps.Desk) -> fastapi.FastAPI:
     """Build the application around a desk."""
     app = fastapi.FastAPI(title="cac-triage", version="1", description=DESCRIPTION)
     app.state.desk = desk
+    app.state.meter = metrics.Meter(desk.settle_seconds)
     problems.install(app)
-    for module in (worklist, studies, runs, health):
+    for module in (worklist, studies, runs, health, metrics):
         app.include_router(module.router)
     problems.describe(app)
     return app

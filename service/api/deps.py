@@ -16,12 +16,13 @@ from triage.db import assembly, session
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Desk:
-    """Hold the database, the folders and the clock that the resources share."""
+    """Hold the database, the folders and the clock that the resources share; `settle_seconds` is the assembler's."""
 
     db: session.Database
     spool: pathlib.Path
     results: pathlib.Path
     min_free_bytes: int
+    settle_seconds: float = 2.0
     clock: Callable[[], dt.datetime] = domain.utc_now
 
 

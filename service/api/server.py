@@ -11,7 +11,13 @@ def run(config: settings.Settings) -> None:
     """Serve until SIGTERM or SIGINT. The access log stays off: addresses are no place to look for people."""
     config.spool.mkdir(parents=True, exist_ok=True)
     db = session.Database(config.database)
-    desk = deps.Desk(db=db, spool=config.spool, results=config.results, min_free_bytes=config.min_free_bytes)
+    desk = deps.Desk(
+        db=db,
+        spool=config.spool,
+        results=config.results,
+        min_free_bytes=config.min_free_bytes,
+        settle_seconds=config.settle_seconds,
+    )
     try:
         uvicorn.run(
             app.create_app(desk),

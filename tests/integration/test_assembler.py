@@ -6,7 +6,7 @@ import small_ct
 
 from service import assembler
 from triage import errors, rules, settings, spool
-from triage.db import assembly, runs, session
+from triage.db import assembly, runs, session, tables
 
 UID = f"{small_ct.STUDY}.1"
 SEND = (small_ct.uid.CTImageStorage, small_ct.uid.ExplicitVRLittleEndian)
@@ -81,6 +81,46 @@ def test_a_ring_that_nobody_heard_is_repeated_within_seconds(node, bell):
     for seconds in (3, 5, 15, 27):
         ticking.tick(_later(seconds))
     assert bell.rung == [UID] * 3
+
+
+def test_rings_that_the_broker_still_holds_are_not_rung_again(node, bell):
+    held = [1]
+    ticking = assembler.Assembler(node.db, node.spool, bell, node.rules, assembler.Timing(), lambda: held[0])
+    _store(node, small_ct.series(20))
+    for seconds in (3, 15, 27):
+        ticking.tick(_later(seconds))
+    assert bell.rung == [UID]
+    held[0] = 0
+    ticking.tick(_later(28))
+    assert bell.rung == [UID] * 2
+
+
+def test_the_pause_ends_when_the_next_series_has_settled(node, bell):
+    ticking = _assembler(node, bell)
+    ticking.tick(_later(0))
+    assert ticking.pause(_later(0), _later(0)) == 0.5
+    _store(node, small_ct.series(20))
+    last = node.arriving()[UID].last_image_at
+    at = lambda seconds: last + dt.timedelta(seconds=seconds)  # noqa: E731
+    assert ticking.pause(at(1), at(1)) == 0.5
+    assert ticking.pause(at(1.8), at(1.8)) == pytest.approx(0.2)
+    assert 0 < ticking.pause(at(1.9), at(2.1)) < 0.05, "settled during the round: due at once, but no busy loop"
+    ticking.tick(at(2))
+    assert bell.rung == [UID]
+    assert ticking.pause(at(2), at(2)) == 0.5
+
+
+def test_an_agreement_is_said_again_before_it_grows_old_and_not_at_every_round(node, bell):
+    ticking = _assembler(node, bell)
+    start = _later(0)
+    said = set()
+    for tenths in range(0, 600, 5):
+        now = start + dt.timedelta(seconds=tenths / 10)
+        ticking.tick(now)
+        assert assembly.agreed(node.db, now)
+        with node.db.read() as open_session:
+            said.add(open_session.get_one(tables.Node, 1).at)
+    assert len(said) == 12
 
 
 def test_a_broker_that_is_away_delays_but_loses_nothing(node, bell):

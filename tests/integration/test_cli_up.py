@@ -97,6 +97,8 @@ def test_a_study_sent_to_the_node_gets_its_end(shared, tmp_path):
     flag = lambda: shared.get(f"/api/v1/studies/{small_ct.STUDY}/flag")["flag"]  # noqa: E731
     listening.until(lambda: flag()["outcome"] != "pending", 90)
     assert (flag()["priority"], flag()["outcome"]) == ("routine", "unsuitable")
+    with urllib.request.urlopen(f"http://127.0.0.1:{shared.http_port}/metrics", timeout=10) as answer:
+        assert "\ncac_triage_agreed 1\n" in answer.read().decode()
     told = cli("worklist", "--url", f"http://127.0.0.1:{shared.http_port}", home=tmp_path)
     assert "unsuitable" in told.stdout
     for role in ("listener", "api", "assembler"):

@@ -62,6 +62,29 @@ def test_a_dead_broker_is_a_storage_error_within_seconds(tmp_path: pathlib.Path,
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize("redis", [False, True], ids=["files", "redis"])
+def test_rings_that_nobody_took_are_counted(
+    tmp_path: pathlib.Path, redis: bool, request: pytest.FixtureRequest
+) -> None:
+    app = queue.make_app(request.getfixturevalue("redis_url") if redis else "", tmp_path, task_seconds=10)
+    ring, held = queue.doorbell(app), queue.held_rings(app)
+    before = held()
+    ring("1.2.3")
+    ring("1.2.4")
+    assert held() - before == 2
+    with app.connection_for_read() as connection:
+        for _ in range(2):
+            connection.default_channel._get(queue.QUEUE)
+    assert held() == before
+    app.close()
+
+
+def test_rings_cannot_be_counted_while_the_broker_is_dead(tmp_path: pathlib.Path, free_port: int) -> None:
+    held = queue.held_rings(queue.make_app(f"redis://127.0.0.1:{free_port}/0", tmp_path, task_seconds=10))
+    with pytest.raises(errors.StorageError):
+        held()
+
+
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: pathlib.Path) -> None:
     (tmp_path / "broker").write_text("a file is in the way")
     with pytest.raises(errors.StorageError):

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -16,14 +16,31 @@ AGREED_SECONDS = 30.0
 """An agreement older than this is no longer believed: the assembler that repeats it may be dead."""
 
 
-def arriving(db: session.Database, now: dt.datetime) -> list[domain.SeriesSnapshot]:
-    """Return every series that is arriving, with what completeness judges it by."""
+def arriving(db: session.Database, now: dt.datetime, silent: float = 0.0) -> list[domain.SeriesSnapshot]:
+    """Return every series that is arriving, with what completeness judges it by; all its images are read.
+
+    `silent` leaves out those that got an image within so many seconds, of which nothing can be said yet.
+    """
     with db.read() as open_session:
         query = sa.select(tables.Series).where(tables.Series.state == domain.SeriesState.RECEIVING)
+        if silent > 0:
+            query = query.where(tables.Series.last_image_at <= now - dt.timedelta(seconds=silent))
         series = list(open_session.scalars(query.order_by(tables.Series.last_image_at)))
         held = _instances(open_session, [one.series_instance_uid for one in series])
         sent = transfers.of_series(open_session, {one.series_instance_uid: one.images_received for one in series}, now)
         return [_snapshot(one, held[one.series_instance_uid], sent[one.series_instance_uid]) for one in series]
+
+
+def settles_at(db: session.Database, now: dt.datetime, settle: float) -> dt.datetime | None:
+    """Return when the next arriving series will have been silent for `settle` seconds; None where none is to be."""
+    last = tables.Series.last_image_at
+    with db.read() as open_session:
+        first = open_session.scalar(
+            sa.select(sa.func.min(last)).where(
+                tables.Series.state == domain.SeriesState.RECEIVING, last > now - dt.timedelta(seconds=settle)
+            )
+        )
+    return None if first is None else first + dt.timedelta(seconds=settle)
 
 
 def complete(
@@ -60,25 +77,38 @@ def complete(
     return db.transact(work)
 
 
-def due(db: session.Database, now: dt.datetime, ring_every: float) -> list[str]:
-    """Return the series whose run waits and was not rung for lately (in seconds), and mark them as rung."""
+def due(db: session.Database, now: dt.datetime, ring_every: float, held: Callable[[], int] = lambda: 0) -> list[str]:
+    """Return the series whose run waits and was not rung for lately (in seconds), and mark them as rung.
+
+    `held` tells how many rings the broker still holds: as many runs as that need no second one. It is asked only
+    where one seems to have been lost; a backlog would otherwise be rung for anew all the time.
+    """
     run = results.Run
     waiting = (
         run.phase == domain.RunPhase.QUEUED,
         sa.or_(run.not_before.is_(None), run.not_before <= now),
-        sa.or_(run.rung_at.is_(None), run.rung_at <= now - dt.timedelta(seconds=ring_every)),
     )
-
-    def work(open_session: orm.Session) -> list[str]:
-        rows = open_session.execute(sa.select(run.id, run.series_instance_uid).where(*waiting).order_by(run.id)).all()
-        if rows:
-            ids = [number for number, _ in rows]
-            open_session.execute(
-                sa.update(run).where(run.id.in_(ids)).values(rung_at=now).execution_options(synchronize_session=False)
+    with db.read() as open_session:
+        rows = open_session.execute(
+            sa.select(run.id, run.series_instance_uid, run.rung_at).where(*waiting).order_by(run.id)
+        ).all()
+    new = [(number, uid) for number, uid, rung in rows if rung is None]
+    stale = [
+        (number, uid)
+        for number, uid, rung in rows
+        if rung is not None and rung <= now - dt.timedelta(seconds=ring_every)
+    ]
+    if stale:
+        stale = stale[: max(len(rows) - len(new) - held(), 0)]
+    chosen = sorted(new + stale)
+    if chosen:
+        marked = sa.update(run).where(run.id.in_([number for number, _ in chosen]), run.phase == domain.RunPhase.QUEUED)
+        db.transact(
+            lambda open_session: open_session.execute(
+                marked.values(rung_at=now).execution_options(synchronize_session=False)
             )
-        return list(dict.fromkeys(uid for _, uid in rows))
-
-    return db.transact(work)
+        )
+    return list(dict.fromkeys(uid for _, uid in chosen))
 
 
 def expire_leases(db: session.Database, now: dt.datetime, max_attempts: int, site: rules.Rules) -> list[str]:

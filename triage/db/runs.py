@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from sqlalchemy import orm
 from cac import reasons
 from triage import domain, errors, rules
 from triage.db import assembly, flags, results, session, tables
+
+DATABASE = "database"
+"""The step of a run that follows its `ended_at`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,14 +141,16 @@ def finish(
     """Write a run's result, its candidates and lesions, and the study's flag, all or nothing.
 
     Raises LeaseLost, and writes nothing, when the run is no longer this worker's or late images made it old.
+    `seconds` gets `database`: from `now` to the commit, waiting for other writers with it.
     """
+    began = time.perf_counter()
 
     def work(open_session: orm.Session) -> None:
         study, series, run = _own(open_session, ticket)
         outcome, why = _bounded(run, result)
         for name in _COPIED:
             setattr(run, name, getattr(result, name))
-        run.outcome, run.reasons, run.seconds = outcome, why, dict(result.seconds)
+        run.outcome, run.reasons = outcome, why
         run.phase, run.ended_at = domain.RunPhase.DONE, now
         run.lease_token, run.lease_until = "", None
         open_session.add_all(results.candidate_row(run.id, one) for one in result.candidates)
@@ -152,6 +158,7 @@ def finish(
         failed = outcome is domain.Outcome.FAILED
         flags.move(series, domain.SeriesState.FAILED if failed else domain.SeriesState.DONE)
         flags.refresh(open_session, study, site, now)
+        run.seconds = {**result.seconds, DATABASE: time.perf_counter() - began}
 
     db.transact(work)
 
