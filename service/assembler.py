@@ -39,19 +39,26 @@ class Assembler:
         self._boot = uuid.uuid4().hex
         self._reconciled = False
         self._disagreed = False
+        self._failing: dict[str, str] = {}
 
     def tick(self, now: dt.datetime) -> None:
-        """Do what is due at `now`. A step that fails is logged and done again in the next round: never raises."""
+        """Do what is due at `now`; never raises. A step that fails is done again in the next round, and logged once."""
         steps: list[Callable[[dt.datetime], None]] = [self._agree, self._judge, self._expire, self._ring_due]
         for step in steps:
             try:
                 step(now)
             except errors.TriageError as exc:
-                _log.warning(
-                    "A step of the assembler failed.", action="step_failed", step=step.__name__, cause=str(exc)
-                )
+                self._failed(step.__name__, str(exc))
             except Exception:
                 _log.exception("A step of the assembler crashed.", action="step_crashed", step=step.__name__)
+            else:
+                if self._failing.pop(step.__name__, None):
+                    _log.info("A step of the assembler works again.", action="step_works", step=step.__name__)
+
+    def _failed(self, step: str, cause: str) -> None:
+        if self._failing.get(step) != cause:
+            _log.warning("A step of the assembler failed.", action="step_failed", step=step, cause=cause)
+        self._failing[step] = cause
 
     def _agree(self, now: dt.datetime) -> None:
         """Say whether spool and database agree: not before a start's reconciliation, nor while objects wait unnoted."""
@@ -63,6 +70,8 @@ class Assembler:
             self._reconciled = True
         waiting = reconcile.unnoted(self._db, self._spool, self._rules, now)
         assembly.agree(self._db, self._boot, waiting == 0, now)
+        if waiting:
+            raise errors.StorageError(f"{waiting} objects kept earlier cannot be noted yet")
 
     def _judge(self, now: dt.datetime) -> None:
         for snapshot in assembly.arriving(self._db, now):
