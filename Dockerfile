@@ -14,15 +14,18 @@ COPY worker ./worker
 COPY cli ./cli
 COPY alembic ./alembic
 COPY models ./models
-RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable .
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+ && /venv/bin/python -m compileall -q cac triage service worker cli alembic
 
 FROM python:3.11-slim-bookworm
-RUN useradd --uid 10001 --create-home --home-dir /home/triage triage && mkdir /data && chown triage /data
+RUN useradd --uid 10001 --create-home --home-dir /home/triage triage && install -d -o triage -g triage /data
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
 USER triage
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CAC_TRIAGE_HOME=/data
+# Inside a container only what is published can be reached, so the roles listen on every address of it.
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    CAC_TRIAGE_HOME=/data CAC_TRIAGE_DICOM_HOST=0.0.0.0 CAC_TRIAGE_HTTP_HOST=0.0.0.0
 VOLUME /data
 EXPOSE 11112 8080
 ENTRYPOINT ["cac-triage"]

@@ -1,15 +1,15 @@
-"""What `cac-triage doctor` looks at: each check says what is right, or raises with what to do about it."""
+"""What `cac-triage doctor` looks at: each check says what is right, or raises with what to do about it.
+
+Containers ask often, so each check imports only what it looks at.
+"""
 
 import os
 import pathlib
 import shutil
 import socket
 
-import pynetdicom
-
 from cli import rest
-from triage import domain, errors, manifest, queue, settings
-from triage.db import assembly, session
+from triage import errors, settings
 
 BROKER_SECONDS = 5.0
 
@@ -20,6 +20,7 @@ class Wrong(Exception):
 
 def models(config: settings.Settings) -> str:
     """Open the nets against their hashes, run the self-test, and say what they run on."""
+    from triage import manifest
     from worker import inference
 
     stated = manifest.load(config.models / "manifest.json")
@@ -41,6 +42,8 @@ def database(config: settings.Settings) -> str:
     """Reach the database, and compare its schema with this program's."""
     if not config.database_url and not (config.home / "cac-triage.sqlite").exists():
         return "not there yet: 'cac-triage up' makes it"
+    from triage.db import session
+
     if not session.at_head(config.database):
         raise Wrong("reachable, but its schema is another version's: run 'cac-triage db upgrade'")
     return "reachable, at the newest revision"
@@ -50,6 +53,8 @@ def broker(config: settings.Settings) -> str:
     """Reach the queue."""
     if not config.broker_url:
         return f"files in {config.home / 'broker'}: needs no server"
+    from triage import queue
+
     app = queue.make_app(config.broker_url, config.home, task_seconds=config.task_seconds)
     try:
         with app.connection_for_write() as connection:
@@ -96,6 +101,8 @@ def disk(config: settings.Settings) -> str:
 
 def listener(config: settings.Settings) -> str:
     """Ask the listener for a C-ECHO."""
+    import pynetdicom
+
     entity = pynetdicom.AE(ae_title="DOCTOR")
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = 5
     entity.add_requested_context("1.2.840.10008.1.1")
@@ -122,6 +129,9 @@ def api(config: settings.Settings) -> str:
 
 def assembler(config: settings.Settings) -> str:
     """Look for the assembler's sign of life in the database."""
+    from triage import domain
+    from triage.db import assembly, session
+
     db = session.Database(config.database)
     try:
         if not assembly.agreed(db, domain.utc_now()):
@@ -133,6 +143,8 @@ def assembler(config: settings.Settings) -> str:
 
 def worker(config: settings.Settings) -> str:
     """Check what a worker needs at any time: database, broker, weights in place."""
+    from triage import manifest
+
     manifest.load(config.models / "manifest.json").model_set(config.architecture)
     return f"database {database(config)}; broker {broker(config)}"
 

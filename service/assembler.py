@@ -49,19 +49,26 @@ class Assembler:
         self._boot = uuid.uuid4().hex
         self._reconciled = False
         self._said: tuple[bool, dt.datetime] | None = None
+        self._failing: dict[str, str] = {}
 
     def tick(self, now: dt.datetime) -> None:
-        """Do what is due at `now`. A step that fails is logged and done again in the next round: never raises."""
+        """Do what is due at `now`; never raises. A step that fails is done again in the next round, and logged once."""
         steps: list[Callable[[dt.datetime], None]] = [self._agree, self._judge, self._expire, self._ring_due]
         for step in steps:
             try:
                 step(now)
             except errors.TriageError as exc:
-                _log.warning(
-                    "A step of the assembler failed.", action="step_failed", step=step.__name__, cause=str(exc)
-                )
+                self._failed(step.__name__, str(exc))
             except Exception:
                 _log.exception("A step of the assembler crashed.", action="step_crashed", step=step.__name__)
+            else:
+                if self._failing.pop(step.__name__, None):
+                    _log.info("A step of the assembler works again.", action="step_works", step=step.__name__)
+
+    def _failed(self, step: str, cause: str) -> None:
+        if self._failing.get(step) != cause:
+            _log.warning("A step of the assembler failed.", action="step_failed", step=step, cause=cause)
+        self._failing[step] = cause
 
     def pause(self, began: dt.datetime, now: dt.datetime) -> float:
         """Return how long to rest after the round that `began`, in seconds: no longer than until a series settles.
@@ -82,7 +89,8 @@ class Assembler:
         if not self._reconciled:
             reconcile.spool_into_database(self._db, self._spool, self._rules, now)
             self._reconciled = True
-        agreed = reconcile.unnoted(self._db, self._spool, self._rules, now) == 0
+        waiting = reconcile.unnoted(self._db, self._spool, self._rules, now)
+        agreed = waiting == 0
         # The clock may have been set back: then, too, the agreement has to be said anew.
         if (
             self._said is None
@@ -90,6 +98,8 @@ class Assembler:
             or abs((now - self._said[1]).total_seconds()) >= _AGREE_SECONDS
         ):
             self._say(agreed, now)
+        if waiting:
+            raise errors.StorageError(f"{waiting} objects kept earlier cannot be noted yet")
 
     def _say(self, agreed: bool, now: dt.datetime) -> None:
         assembly.agree(self._db, self._boot, agreed, now)

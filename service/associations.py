@@ -31,6 +31,7 @@ class Associations:
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, int] = {}
         self._closing: dict[int, bool] = {}
+        self._heard = True
 
     def row_of(self, association: threading.Thread, calling: str) -> int | None:
         """Return the association's row, made at its first object; None while the database is away."""
@@ -63,8 +64,12 @@ class Associations:
         try:
             arrivals.heartbeat(self._db, self._listener, self._clock())
         except errors.StorageError as exc:
-            _log.warning("The listener's sign of life could not be written.", action="heartbeat_failed", cause=str(exc))
+            if self._heard:  # said once, not at every beat
+                why = str(exc)
+                _log.warning("The listener's sign of life cannot be written.", action="heartbeat_failed", cause=why)
+            self._heard = False
             return
+        self._heard = True
         self._write_closings()
 
     def end_all(self) -> None:

@@ -62,12 +62,14 @@ def unnoted(db: session.Database, files: spool.Spool, site: rules.Rules, now: dt
     Raises nothing for the database: what cannot be noted waits for the next round.
     """
     waiting = files.unnoted()
-    for done, path in enumerate(waiting):
-        try:
-            if note_file(db, files, site, path, now):
-                _log.info("An object kept earlier is noted now.", action="caught_up", path=path)
-        except errors.StorageError as exc:
-            _log.warning("An object kept earlier cannot be noted yet.", action="unnoted", path=path, cause=str(exc))
-            return len(waiting) - done
-        files.clear_unnoted(path)
-    return 0
+    noted = done = 0
+    try:
+        for path in waiting:
+            noted += note_file(db, files, site, path, now)
+            files.clear_unnoted(path)
+            done += 1
+    except errors.StorageError as exc:
+        _log.debug("An object kept earlier cannot be noted yet.", action="unnoted", path=path, cause=str(exc))
+    if noted:
+        _log.info("Objects kept earlier are noted now.", action="caught_up", noted=noted, waiting=len(waiting) - done)
+    return len(waiting) - done

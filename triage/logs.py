@@ -14,9 +14,13 @@ def configure(level: str = "INFO", style: Literal["text", "json"] = "text") -> N
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendering: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    # A traceback never shows local variables: they hold headers, and the database's password.
+    rendering: list[structlog.typing.Processor] = [
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    ]
     if style == "json":
-        rendering = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(sort_keys=True)]
+        bare = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        rendering = [structlog.processors.ExceptionRenderer(bare), structlog.processors.JSONRenderer(sort_keys=True)]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
@@ -34,9 +38,12 @@ def configure(level: str = "INFO", style: Literal["text", "json"] = "text") -> N
 
 def _quieten() -> None:
     """Hold back libraries that would log values of the header, or a line for every message."""
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    for name in ("pydicom", "sqlalchemy.pool"):  # the pool tells of each lost connection with a traceback
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("pynetdicom", "sqlalchemy", "highdicom", "PIL", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("celery.worker.strategy", "celery.app.trace"):  # two lines a message, beside the worker's own
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:

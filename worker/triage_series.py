@@ -50,7 +50,7 @@ def triage(series_uid: str, bench: Bench) -> None:
     ticket = runs.lease(bench.db, series_uid, bench.worker, bench.lease_seconds, bench.clock())
     leased = time.perf_counter() - began
     if ticket is None:
-        log.info("Nothing to do for this series.", action="no_run", series=series_uid)
+        log.debug("Nothing to do for this series.", action="no_run", series=series_uid)
         return
     bound = log.bind(series=series_uid, run=ticket.run_id, attempt=ticket.attempt)
     bound.info("The series is being analysed.", action="run_started")

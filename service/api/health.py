@@ -34,7 +34,8 @@ def _database(desk: deps.Desk) -> dict[str, Any]:
     try:
         newest = session.at_head(desk.db.url)
     except errors.StorageError as failure:
-        return {"ok": False, "detail": f"The database is out of reach: {failure}"}
+        why = str(failure)
+        return {"ok": False, "detail": f"{why[:1].upper()}{why[1:]}."}
     return {
         "ok": newest,
         "detail": "The database answers." if newest else "The database needs 'cac-triage db upgrade'.",

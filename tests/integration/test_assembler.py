@@ -3,6 +3,7 @@ import datetime as dt
 import listening
 import pytest
 import small_ct
+import structlog
 
 from service import assembler
 from triage import errors, rules, settings, spool
@@ -235,13 +236,18 @@ def test_a_foreign_file_in_the_spool_is_left_alone(node, bell):
     assert assembly.agreed(node.db, _later(0))
 
 
-def test_a_tick_without_a_database_raises_nothing_and_the_next_with_one_works(tmp_path, bell):
+def test_ticks_without_a_database_complain_once_and_the_next_with_one_works(tmp_path, bell):
     (tmp_path / "away").mkdir()
     db = session.Database(f"sqlite:///{tmp_path / 'away' / 'node.sqlite'}")
     files = spool.Spool(tmp_path / "spool")
     ticking = assembler.Assembler(db, files, bell, rules.from_settings(settings.load()), assembler.Timing())
-    ticking.tick(_later(0))
-    session.upgrade(db.url)
-    ticking.tick(_later(1))
+    with structlog.testing.capture_logs() as told:
+        ticking.tick(_later(0))
+        ticking.tick(_later(0.5))
+        session.upgrade(db.url)
+        ticking.tick(_later(1))
+    said = [(line["action"], line["step"]) for line in told if "step" in line]
+    steps = ("_agree", "_judge", "_expire", "_ring_due")
+    assert said == [*(("step_failed", step) for step in steps), *(("step_works", step) for step in steps)]
     assert assembly.agreed(db, _later(1))
     db.dispose()

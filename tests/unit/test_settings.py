@@ -1,5 +1,7 @@
 """Unsafe values refuse to start."""
 
+import pathlib
+
 import pytest
 
 from triage import errors, settings
@@ -29,3 +31,11 @@ def test_an_unsafe_setting_is_refused_in_words(unsafe):
 
 def test_the_defaults_are_safe():
     assert settings.load().max_thickness_mm == 3.5
+
+
+def test_every_setting_reaches_the_containers():
+    root = pathlib.Path(settings.__file__).parent.parent
+    named = (root / "docker-compose.yml").read_text() + (root / "Dockerfile").read_text()
+    wanted = {f"CAC_TRIAGE_{name.upper()}" for name in settings.Settings.model_fields}
+    fixed = {"CAC_TRIAGE_MODELS"}  # the image's own
+    assert {name for name in wanted if f"{name}:" not in named and f"{name}=" not in named} == fixed

@@ -101,7 +101,8 @@ def _config(url: str) -> alembic.config.Config:
 
 
 def _engine(url: str, **options: Any) -> sa.Engine:
-    engine = sa.create_engine(url, **_options(url), **options)
+    # Parameters hold names: no error's text may show them.
+    engine = sa.create_engine(url, hide_parameters=True, **_options(url), **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
