@@ -140,6 +140,13 @@ def service_seconds(level: Level) -> float:
     )
 
 
+def rates(first: float, allowed: float, *, rising: bool) -> list[float]:
+    """Return the rates to try after the first (studies a minute), where the worker's own time allows so many."""
+    if rising:
+        return [part * allowed for part in RISING if part * allowed > first]
+    return [part * min(first, allowed) for part in FALLING]
+
+
 def measure(node: embedded.Node, options: argparse.Namespace, folder: pathlib.Path) -> list[Level]:
     """Run the first rate, then others until one is too high, or one low enough where the first was too high."""
     following = studies.endless(studies.make())
@@ -154,9 +161,7 @@ def measure(node: embedded.Node, options: argparse.Namespace, folder: pathlib.Pa
     levels = [first]
     if not first.steps:
         return levels
-    allowed = 60.0 / service_seconds(first)
-    rates = [part * allowed for part in (RISING if first.sustained else FALLING)]
-    for rate in [each for each in rates if (each > options.rate) is first.sustained]:
+    for rate in rates(options.rate, 60.0 / service_seconds(first), rising=first.sustained):
         count = min(options.most, max(6, round(rate * options.seconds / 60)))
         if time.monotonic() + count * 60 / rate > end:
             print("no time is left for another rate", file=sys.stderr, flush=True)
