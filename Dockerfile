@@ -25,7 +25,8 @@ WORKDIR /app
 USER triage
 # Inside a container only what is published can be reached, so the roles listen on every address of it.
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    CAC_TRIAGE_HOME=/data CAC_TRIAGE_DICOM_HOST=0.0.0.0 CAC_TRIAGE_HTTP_HOST=0.0.0.0
+    CAC_TRIAGE_HOME=/data CAC_TRIAGE_DICOM_HOST=0.0.0.0 CAC_TRIAGE_HTTP_HOST=0.0.0.0 \
+    ORT_DISABLE_TELEMETRY=1
 VOLUME /data
 EXPOSE 11112 8080
 ENTRYPOINT ["cac-triage"]

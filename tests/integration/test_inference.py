@@ -4,8 +4,11 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -153,3 +156,13 @@ def test_nets_that_see_nothing_fail_the_self_test(engine):
     blind = dataclasses.replace(engine, sessions=dict.fromkeys(finding.Plane, Blind()))
     with pytest.raises(errors.ModelError, match="came out absent"):
         inference.self_test(blind)
+
+
+def test_the_runtime_keeps_no_device_id_and_no_reports(tmp_path):
+    program = "import sys; from worker import inference; inference.onnxruntime.InferenceSession(sys.argv[1])"
+    unset = {"CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    net = next(MODELS.glob("*.onnx"))
+    told = [sys.executable, "-c", program, str(net)]
+    subprocess.run(told, env={**kept, "HOME": str(tmp_path)}, cwd=MODELS.parent, check=True)
+    assert list(tmp_path.iterdir()) == []
