@@ -139,7 +139,7 @@ def main() -> None:
         "use": "research only",
         "training_data": "Synthetic phantoms (cac.phantom); no patient data.",
         "default_architecture": train.ARCHITECTURES[0],
-        "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 3.0, "matrix": 256, "pixel": 0.9, "noise": 12.0},
+        "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,
     }
     (options.models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")
