@@ -161,14 +161,14 @@ def test_a_file_altered_in_the_spool_after_its_success_is_a_doubt(
     assert _codes(sqlite_node.newest(uid)) == {reasons.ReasonCode.MISSING_FILE}
 
 
-def test_pixels_that_came_cut_off_are_unsuitable(
+def test_an_image_that_came_cut_off_is_a_doubt(
     sqlite_node: working.Node, files: list[pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
     cut = tmp_path / "cut.dcm"
     cut.write_bytes(files[0].read_bytes()[:-5000])
     uid = working.queue_series(sqlite_node, [cut, *files[1:]])
-    triage_series.triage(uid, _bench(sqlite_node))
-    assert sqlite_node.newest(uid).outcome == domain.Outcome.UNSUITABLE
+    triage_series.triage(uid, _bench(sqlite_node, working.Engine(accepts=False)))
+    assert sqlite_node.newest(uid).outcome == domain.Outcome.INDETERMINATE
     assert reasons.ReasonCode.UNREADABLE_IMAGE in _codes(sqlite_node.newest(uid))
 
 
