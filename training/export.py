@@ -1,6 +1,7 @@
 """Export trained nets to ONNX and write the manifest: `python -m training.export`."""
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -19,7 +20,7 @@ MODELS = pathlib.Path(__file__).parents[1] / "models"
 OPSET = 18
 TOLERANCE = 1e-4
 UNCALIBRATED = finding.Levels(accept=0.5, low=0.1, high=0.3)
-"""Until `benchmarks.phantoms --calibrate` has written better ones."""
+"""Until `benchmarks.operating_point` has written better ones."""
 
 
 def export(net: nets.UNet, plane: finding.Plane, architecture: str, path: pathlib.Path) -> None:
@@ -39,10 +40,19 @@ def export(net: nets.UNet, plane: finding.Plane, architecture: str, path: pathli
     )
     program.save(str(path), external_data=False)
     model = onnx.load(path)
+    _forget_where(model)
     crop.insert(model)
     onnx.helper.set_model_props(model, {"plane": str(plane), "architecture": architecture, "use": "research only"})
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
+
+
+def _forget_where(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes: they name this machine's folders, and so would change the hash elsewhere."""
+    del model.metadata_props[:]
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        part.ClearField("doc_string")
+        del part.metadata_props[:]
 
 
 def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
@@ -83,14 +93,28 @@ HISTORY = {
 }
 
 
-def entry(architecture: str, plane: finding.Plane, path: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]:
-    """Build one net's part of the manifest; the thresholds it has already are kept as long as its weights are."""
+def chosen_levels(models: pathlib.Path) -> dict[str, dict[str, float]]:
+    """Return the thresholds of the manifest that is there, by the weights' hash: they hold as long as those do."""
+    path = models / "manifest.json"
+    nets_there = json.loads(path.read_text())["nets"] if path.exists() else []
+    return {net["sha256"]: net["levels"] for net in nets_there}
+
+
+def entry(
+    architecture: str,
+    plane: finding.Plane,
+    path: pathlib.Path,
+    config: dict[str, Any],
+    levels: dict[str, dict[str, float]],
+) -> dict[str, Any]:
+    """Build one net's part of the manifest; `levels` are thresholds chosen before, by the weights' hash."""
     spec = finding.NetSpec(levels={})
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return {
         "plane": str(plane),
         "architecture": architecture,
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256,
         "input_shape": [None, 2, None, None],
         "channels": ["hu", "calcium"],
         "window": spec.window,
@@ -98,7 +122,7 @@ def entry(architecture: str, plane: finding.Plane, path: pathlib.Path, config: d
         "stride": nets.STRIDE,
         "depth": spec.depth,
         "receptive_field": nets.receptive_field(architecture),
-        "levels": {"accept": UNCALIBRATED.accept, "low": UNCALIBRATED.low, "high": UNCALIBRATED.high},
+        "levels": levels.get(sha256, dataclasses.asdict(UNCALIBRATED)),
         "recipe": {
             "commands": COMMANDS[architecture],
             "history": HISTORY[architecture],
@@ -117,7 +141,7 @@ def main() -> None:
     parser.add_argument("--version", default="2026.11.3")
     options = parser.parse_args()
     config = tomllib.loads(options.config.read_text())
-    entries = []
+    entries, levels = [], chosen_levels(options.models)
     for architecture in train.ARCHITECTURES:
         for plane in finding.Plane:
             weights = options.scratch / f"{architecture}-{plane}.pt"
@@ -131,7 +155,7 @@ def main() -> None:
             if worst > TOLERANCE:
                 raise SystemExit(f"{path.name} differs from its original by {worst:.1e}")
             print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, differs by at most {worst:.1e}")
-            entries.append(entry(architecture, plane, path, config))
+            entries.append(entry(architecture, plane, path, config, levels))
     document = {
         "schema": 1,
         "name": "cac-triage nets",
