@@ -3,19 +3,25 @@
 import contextlib
 import datetime as dt
 import pathlib
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pydicom
 import pynetdicom
+import sqlalchemy as sa
 from pydicom import uid
 
 from cac import finding, volume
 from service import assembler, receiver
 from triage import domain, rules, settings, spool
-from triage.db import session, worklist
+from triage.db import session, tables, worklist
 from triage.dicom import sending
 from worker import analyse, triage_series
+
+
+GOODBYE_SECONDS = 2.0
+"""Some tests hold an association open on purpose."""
 
 
 class Clock:
@@ -78,9 +84,20 @@ class LittleNode:
         self._pass(25.0)
 
     def _pass(self, seconds: float) -> None:
+        self._wait_for_goodbyes()
         self.clock.advance(seconds)
         self.assembler.tick(self.clock())
         self.work()
+
+    def _wait_for_goodbyes(self) -> None:
+        """Wait until the listener has noted that its senders are gone, which it hears a moment after they left."""
+        still = sa.select(sa.func.count()).where(tables.Association.closed_at.is_(None))
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        while time.monotonic() < deadline:
+            with self.db.read() as reading:
+                if not reading.scalar(still):
+                    return
+            time.sleep(0.01)
 
     def work(self) -> None:
         while self.rung:
