@@ -19,7 +19,6 @@ from triage.db import session, tables, worklist
 from triage.dicom import sending
 from worker import analyse, triage_series
 
-
 GOODBYE_SECONDS = 2.0
 """Some tests hold an association open on purpose."""
 
