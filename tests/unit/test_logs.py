@@ -1,7 +1,10 @@
 """No patient data stands in logs, not even when something crashes."""
 
+import logging
+
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from triage import logs
 from triage.db import session
@@ -9,8 +12,12 @@ from triage.db import session
 
 @pytest.fixture(autouse=True)
 def tidy():
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
     yield
-    logs.configure("ERROR")
+    root.handlers[:], level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
