@@ -6,6 +6,7 @@ zeros where it would have padded anyway) gives the same values there as the whol
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -26,8 +27,9 @@ CALL_PIXELS = 1 << 17
 _DOWN, _UP, _UP_MARGIN, _CALL = 10, 14, 12, 10_000
 """What a window costs: for each of its pixels, for each that it answers for (and so many px around), and in all."""
 
-_NEAR = np.ones((5, 5), dtype=bool)
-"""Pooling cells this near to each other share a window from the start."""
+_NEAR = np.zeros((3, 3, 3), dtype=bool)
+_NEAR[1] = True
+"""Neighbours in one image. Pooling cells with at most two free ones between them share a window from the start."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,21 +105,27 @@ def probabilities(
 
 def plan(image: IntArray, row: IntArray, column: IntArray, frame: Frame) -> Plan:
     """Find few, small windows of images that answer for all these pixels."""
-    order = np.argsort(image, kind="stable")
-    owner = np.empty(image.size, dtype=np.int64)
-    numbers: list[IntArray] = []
-    lows: list[IntArray] = []
-    highs: list[IntArray] = []
-    for part in np.split(order, np.flatnonzero(np.diff(image[order])) + 1):
-        label, low, high = _clusters(row[part], column[part], frame)
-        low, high, kept = _merged(low, high, frame)
-        owner[part] = kept[label] + sum(each.size for each in numbers)
-        numbers.append(np.full(len(low), image[part[0]]))
-        lows.append(low)
-        highs.append(high)
+    cluster = _clusters(image, row, column, frame)
+    order = np.argsort(cluster, kind="stable")
+    starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
+    places = np.stack([row[order], column[order]], axis=1)
+    low, high = np.minimum.reduceat(places, starts), np.maximum.reduceat(places, starts) + 1
+    number = image[order[starts]]
+    # Clusters are numbered image by image: those of one image follow each other.
+    firsts = np.flatnonzero(np.diff(number, prepend=-1))
+    lows, highs, kept = [], [], np.empty(number.size, dtype=np.int64)
+    windows = 0
+    for first, stop in itertools.pairwise([*firsts.tolist(), number.size]):
+        joined_low, joined_high, place = _merged(low[first:stop], high[first:stop], frame)
+        kept[first:stop] = place + windows
+        windows += len(joined_low)
+        lows.append(joined_low)
+        highs.append(joined_high)
     core_low, core_high = frame.core(np.concatenate(lows), np.concatenate(highs))
     low, high = frame.around(core_low, core_high)
-    return Plan(image=np.concatenate(numbers), low=low, high=high, core_low=core_low, core_high=core_high, owner=owner)
+    shown = np.empty(windows, dtype=np.int64)
+    shown[kept] = number
+    return Plan(image=shown, low=low, high=high, core_low=core_low, core_high=core_high, owner=kept[cluster])
 
 
 def _ask(sheet: sheets.Sheet, places: tuple[IntArray, ...], predict: finding.Predict) -> volume.FloatArray:
@@ -141,20 +149,15 @@ def _ask(sheet: sheets.Sheet, places: tuple[IntArray, ...], predict: finding.Pre
     return seen
 
 
-def _clusters(row: IntArray, column: IntArray, frame: Frame) -> tuple[IntArray, IntArray, IntArray]:
-    """Group the pixels of one image that lie close together: each pixel's group, and the groups' ranges (n, 2)."""
-    cell_row, cell_column = row // frame.stride, column // frame.stride
-    top, left = cell_row.min(), cell_column.min()
-    taken = np.zeros((cell_row.max() - top + 5, cell_column.max() - left + 5), dtype=bool)
-    taken[cell_row - top + 2, cell_column - left + 2] = True
-    labels, count = ndimage.label(ndimage.binary_dilation(taken, _NEAR[1:4, 1:4]), _NEAR[1:4, 1:4])
-    label = labels[cell_row - top + 2, cell_column - left + 2].astype(np.int64) - 1
-    low = np.full((count, 2), np.iinfo(np.int64).max)
-    high = np.zeros((count, 2), dtype=np.int64)
-    for axis, place in enumerate((row, column)):
-        np.minimum.at(low[:, axis], label, place)
-        np.maximum.at(high[:, axis], label, place + 1)
-    return label, low, high
+def _clusters(image: IntArray, row: IntArray, column: IntArray, frame: Frame) -> IntArray:
+    """Group pixels that lie close together in one image; number the groups from 0, image by image."""
+    cells = (image, row // frame.stride, column // frame.stride)
+    least = [int(axis.min()) for axis in cells]
+    index = tuple(axis - (low - reach) for axis, low, reach in zip(cells, least, (0, 1, 1), strict=True))
+    taken = np.zeros([int(axis.max()) + 1 + reach for axis, reach in zip(index, (0, 1, 1), strict=True)], dtype=bool)
+    taken[index] = True
+    labels, _ = ndimage.label(ndimage.maximum_filter(taken, footprint=_NEAR), _NEAR)
+    return np.asarray(labels[index] - 1, dtype=np.int64)
 
 
 def _merged(low: IntArray, high: IntArray, frame: Frame) -> tuple[IntArray, IntArray, IntArray]:

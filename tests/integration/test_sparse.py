@@ -38,7 +38,8 @@ def small_scan(seed: int, increment: float, slices: int) -> volume.Volume:
 
 def answer(scan: volume.Volume, architecture: str, profile: finding.Profile, evaluate) -> fusion.Fusion:
     spec = engine(architecture).spec
-    levels = dict.fromkeys(finding.Plane, finding.Levels(accept=0.5, low=0.05, high=0.7))
+    # The nets hardly believe in boxes of noise: with thresholds this low all three verdicts occur.
+    levels = dict.fromkeys(finding.Plane, finding.Levels(accept=1e-6, low=1e-6, high=1e-3))
     spec = dataclasses.replace(spec, levels=levels)
     found = components.find(scan.hu >= volume.CALCIUM_HU)
     box = grids.box(1, (0, len(scan.hu)), 20.0)
@@ -73,10 +74,8 @@ def test_the_cases_held_something() -> None:
     """Run after them, in the order of this file."""
     if not SEEN:
         pytest.skip("the cases were not run")
-    assert SEEN["borders"] > 10
-    assert SEEN["rejected"] > 1000
-    assert SEEN["doubt"] > 10
-    assert SEEN["accepted"] > 10
+    assert min(SEEN[kind] for kind in ("borders", "rejected", "doubt")) >= 30, SEEN
+    assert SEEN["accepted"], SEEN
 
 
 def test_few_candidates_need_few_pixels() -> None:
