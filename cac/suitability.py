@@ -60,14 +60,18 @@ def check_geometry(native: volume.Volume, limits: Limits) -> tuple[reasons.Reaso
 
 
 def check_image(native: volume.Volume, located: heart.Heart, limits: Limits) -> tuple[reasons.Reason, ...]:
-    """Say whether the image shows contrast, too much noise, metal, or values that are no HU."""
+    """Say whether the image shows contrast, too much noise, metal, or values that are no HU.
+
+    Contrast medium is named alone: where it mixes with blood it looks like noise, and undiluted like metal.
+    """
     codes = reasons.ReasonCode
     found = [reasons.reason(codes.RESCALE_IMPLAUSIBLE, what=what) for what in _implausible(native, limits)]
     blood = measure_blood(native, located)
-    # Written so that NaN, a pool that could not be measured, is refused too.
-    if not blood.mean <= limits.contrast_hu:
-        found.append(reasons.reason(codes.CONTRAST_IMAGE, mean_hu=blood.mean))
-    if not blood.noise <= limits.noise_sd_hu:
+    if blood.mean > limits.contrast_hu:
+        return (*found, reasons.reason(codes.CONTRAST_IMAGE, mean_hu=blood.mean))
+    if not (math.isfinite(blood.mean) and math.isfinite(blood.noise)):
+        found.append(reasons.reason(codes.BLOOD_NOT_MEASURED))
+    elif blood.noise > limits.noise_sd_hu:
         found.append(reasons.reason(codes.NOISY, sd_hu=blood.noise, limit_hu=limits.noise_sd_hu))
     low, high = located.box.slices
     if bool(((native.hu[low:high] > limits.metal_hu) & located.envelope[low:high]).any()):

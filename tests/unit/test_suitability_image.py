@@ -46,6 +46,13 @@ def test_contrast_in_the_blood_pool_is_seen(phantom: scan.Phantom, located: hear
     ]
 
 
+def test_undiluted_contrast_is_called_neither_noise_nor_metal(phantom: scan.Phantom, located: heart.Heart) -> None:
+    rng = np.random.default_rng(8)
+    hu = np.where(located.core, phantom.volume.hu + 300 + rng.normal(0, 60, phantom.volume.hu.shape), phantom.volume.hu)
+    hu[tuple(np.argwhere(located.core)[1000])] = 3000
+    assert against(phantom, located, hu) == [Code.CONTRAST_IMAGE]
+
+
 def test_a_very_noisy_image_is_seen(phantom: scan.Phantom, located: heart.Heart) -> None:
     rng = np.random.default_rng(7)
     noisy = phantom.volume.hu + rng.normal(0, 45, phantom.volume.hu.shape)
@@ -82,10 +89,10 @@ def test_values_that_are_no_numbers_are_no_hu(phantom: scan.Phantom, located: he
 def test_a_heart_without_a_core_cannot_be_measured_and_is_refused(phantom: scan.Phantom, located: heart.Heart) -> None:
     hollow = dataclasses.replace(located, core=np.zeros_like(located.core))
     codes = [reason.code for reason in suitability.check_image(phantom.volume, hollow, suitability.Limits())]
-    assert codes == [Code.CONTRAST_IMAGE, Code.NOISY]
+    assert codes == [Code.BLOOD_NOT_MEASURED]
 
 
 def test_a_volume_of_air_is_refused_not_measured(located: heart.Heart, phantom: scan.Phantom) -> None:
     air = volume.Volume(hu=np.full_like(phantom.volume.hu, -1000), spacing=phantom.volume.spacing, thickness=3.0)
     codes = {reason.code for reason in suitability.check_image(air, located, suitability.Limits())}
-    assert codes == {Code.RESCALE_IMPLAUSIBLE, Code.CONTRAST_IMAGE, Code.NOISY}
+    assert codes == {Code.RESCALE_IMPLAUSIBLE, Code.BLOOD_NOT_MEASURED}
