@@ -117,7 +117,8 @@ class CalciumFinding:
     of `scored`, the volume that was scored: the native one, or 3 mm slabs of thin slices. Both are None where no
     net ran. `slab_of` names, for each native slice, the slice of `scored` that stands for it, so that
     `mask[list(slab_of)]` is the mask on native slices. Scores and categories are None unless the outcome is ABSENT
-    or PRESENT. `seconds` maps the steps' names to their durations.
+    or PRESENT. `region` is where the heart was located: slices, rows and columns of `scored`. `seconds` maps the
+    steps' names to their durations.
     """
 
     outcome: Outcome
@@ -132,6 +133,7 @@ class CalciumFinding:
     candidates: tuple[Candidate, ...] = ()
     scored: volume.Volume | None = None
     slab_of: tuple[int, ...] = ()
+    region: tuple[slice, slice, slice] | None = None
     mask: volume.BoolArray | None = None
     doubt_mask: volume.BoolArray | None = None
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)

@@ -36,6 +36,16 @@ class Box:
     size_mm: tuple[float, float]
     slices: tuple[int, int]
 
+    def bounds(self, scan: volume.Volume) -> tuple[slice, slice, slice]:
+        """Return the slices, rows and columns of a volume that lie in the box."""
+        spans = [slice(*self.slices)]
+        for middle, mm, spacing, count in zip(
+            self.centre, self.size_mm, scan.spacing[1:], scan.hu.shape[1:], strict=True
+        ):
+            half = mm / 2 / spacing
+            spans.append(slice(max(0, round(middle - half)), min(count, round(middle + half) + 1)))
+        return spans[0], spans[1], spans[2]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Heart:

@@ -1,6 +1,7 @@
 """The whole algorithm: a volume and three nets in, a finding out."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 
@@ -50,8 +51,10 @@ def find_calcium(
     with _timed(seconds, "heart"):
         located, image_refused = _locate(working.scan, profile, limits)
     refused = (*refused, *image_refused)
-    if located is None or (refused and not ignore_suitability):
+    if located is None:
         return _unsuitable(refused, profile, seconds)
+    if refused and not ignore_suitability:
+        return _placed(_unsuitable(refused, profile, seconds), working, located)
     with _timed(seconds, "candidates"):
         found = _candidates(native, working, located, profile)
     study_only = (*refused, *_study_only(profile, ignore_suitability))
@@ -60,12 +63,13 @@ def find_calcium(
             answers = _ask(working.scan, located, found, predict, (spec, profile))
     except errors.PredictionError:
         outcome, why = decision.decide(0, (reasons.reason(reasons.ReasonCode.NON_FINITE), *located.doubts), study_only)
-        return finding.CalciumFinding(outcome=outcome, reasons=why, profile=profile, seconds=seconds)
+        ended = finding.CalciumFinding(outcome=outcome, reasons=why, profile=profile, seconds=seconds)
+        return _placed(ended, working, located)
     with _timed(seconds, "fusion"):
         fused = fusion.fuse(working.scan, found, answers, spec.levels, profile, averaged=working.averaged)
     with _timed(seconds, "scores"):
         decided = decision.decide(fused.lesions.count, (*located.doubts, *fused.doubts), study_only)
-        return _finding(working, found, fused, decided, (profile, seconds))
+        return _placed(_finding(working, found, fused, decided, (profile, seconds)), working, located)
 
 
 def _locate(
@@ -130,11 +134,19 @@ def _finding(
         cac_drs=agatston.cac_drs(score) if scored else None,
         lesions=listed,
         candidates=candidates.describe(working.scan, found, fused.best, fused.status, fused.doubt),
-        scored=working.scan,
-        slab_of=tuple(working.slab_of.tolist()),
         mask=fused.lesions.mask(),
         doubt_mask=fused.doubt_mask,
         seconds=seconds,
+    )
+
+
+def _placed(found: finding.CalciumFinding, working: slabs.Slabs, located: heart.Heart) -> finding.CalciumFinding:
+    """Say on which grid, and where on it, the heart was looked at: a refused one is shown too."""
+    return dataclasses.replace(
+        found,
+        scored=working.scan,
+        slab_of=tuple(working.slab_of.tolist()),
+        region=located.box.bounds(working.scan),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cac import finding, volume
+from cac import finding, reasons, volume
 from triage import preview
 
 SHAPE = (12, 80, 90)
@@ -45,21 +45,61 @@ def test_accepted_calcium_is_outlined() -> None:
     assert preview.ACCEPTED_RGB in _colours(preview.render(_finding(finding.Outcome.PRESENT, mask), _volume()))
 
 
-def test_large_doubts_do_not_crowd_out_accepted_calcium() -> None:
+def _shown(found: finding.CalciumFinding, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the titles of a picture's tiles."""
+    titles: list[str] = []
+    tile = preview._tile
+    monkeypatch.setattr(preview, "_tile", lambda *args: titles.append(args[-1]) or tile(*args))
+    preview.render(found, _volume())
+    return titles
+
+
+def test_large_doubts_do_not_crowd_out_accepted_calcium(monkeypatch: pytest.MonkeyPatch) -> None:
     mask, doubt = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
     mask[2, 30, 40] = True
-    doubt[5:11, 5:60, 5:60] = True
+    doubt[3:11, 5:60, 5:60] = True
     found = dataclasses.replace(_finding(finding.Outcome.PRESENT, mask), doubt_mask=doubt)
-    assert Image.open(io.BytesIO(preview.render(found, _volume()))).size[0] == 2 * preview.TILE
+    assert "z = -6.0 mm" in _shown(found, monkeypatch)
+
+
+def test_bone_in_doubt_does_not_crowd_out_a_small_spot_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubt = np.zeros(SHAPE, bool)
+    doubt[0, 70, 70] = True
+    doubt[3:12, 5:60, 5:60] = True
+    found = dataclasses.replace(_finding(finding.Outcome.INDETERMINATE, np.zeros(SHAPE, bool)), doubt_mask=doubt)
+    assert "z = 0.0 mm" in _shown(found, monkeypatch)
+
+
+def test_every_mark_is_seen_before_one_is_seen_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[0:7, 5:40, 5:40] = True
+    mask[9, 60, 60] = mask[11, 70, 10] = True
+    titles = _shown(_finding(finding.Outcome.PRESENT, mask), monkeypatch)
+    assert {"z = -27.0 mm", "z = -33.0 mm"} <= set(titles)
+    assert len(titles) == preview.SLICES + 1
+
+
+def test_a_heart_that_was_located_is_shown_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    region = (slice(4, 10), slice(20, 60), slice(30, 70))
+    found = dataclasses.replace(_finding(finding.Outcome.UNSUITABLE, None), region=region)
+    heights = [-float(title.split()[2]) / 3 for title in _shown(found, monkeypatch)[:-1]]
+    assert heights
+    assert all(4 <= k < 10 for k in heights)
+
+
+def test_an_overridden_suitability_is_said_on_the_picture() -> None:
+    usual = _finding(finding.Outcome.INDETERMINATE, None)
+    studied = dataclasses.replace(usual, reasons=(reasons.reason(reasons.ReasonCode.SUITABILITY_IGNORED),))
+    assert preview.render(usual, _volume()) != preview.render(studied, _volume())
 
 
 def test_a_negative_shows_slices_without_an_outline() -> None:
     png = preview.render(_finding(finding.Outcome.ABSENT, np.zeros(SHAPE, bool)), _volume())
     assert preview.ACCEPTED_RGB not in _colours(png)
-    assert Image.open(io.BytesIO(png)).size == ((preview.TILES + 1) * preview.TILE, preview.TILE + preview.BANNER)
+    assert Image.open(io.BytesIO(png)).size == (preview.COLUMNS * preview.TILE, 2 * preview.TILE + preview.BANNER)
 
 
-def test_a_candidate_names_the_slice_that_is_shown() -> None:
+def test_a_candidate_names_the_slice_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     each = finding.Candidate(
         number=1,
         centre=(0.0, 0.0, -9.0),
@@ -69,7 +109,7 @@ def test_a_candidate_names_the_slice_that_is_shown() -> None:
         status=finding.CandidateStatus.REJECTED,
     )
     found = _finding(finding.Outcome.ABSENT, np.zeros(SHAPE, bool), candidates=(each,))
-    assert Image.open(io.BytesIO(preview.render(found, _volume()))).size[0] == 2 * preview.TILE
+    assert _shown(found, monkeypatch)[:-1] == ["z = -9.0 mm"]
 
 
 @pytest.mark.parametrize("outcome", list(finding.Outcome))
