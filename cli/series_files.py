@@ -21,7 +21,7 @@ class SeriesFiles:
 def group(paths: Sequence[pathlib.Path]) -> list[SeriesFiles]:
     """Group the DICOM files at and below some paths by series; the same object twice counts once.
 
-    A path that does not exist or holds no DICOM raises UnreadableImage.
+    A path that does not exist or holds no DICOM with UIDs raises UnreadableImage.
     """
     series: dict[str, dict[tuple[str, str, str], pathlib.Path]] = {}
     for path in paths:
@@ -34,7 +34,7 @@ def group(paths: Sequence[pathlib.Path]) -> list[SeriesFiles]:
             key = (instance.sop_instance_uid, instance.sha256, instance.kind.value)
             series.setdefault(instance.series_instance_uid, {}).setdefault(key, file)
         if not found:
-            what = "holds no DICOM object" if path.exists() else "does not exist"
+            what = "holds no DICOM object that names its series" if path.exists() else "does not exist"
             raise errors.UnreadableImage(f"{path} {what}.")
     return [
         SeriesFiles(series_instance_uid=uid, paths=tuple(files.values()), content_hash=_content_hash(files))

@@ -45,7 +45,7 @@ def test_help_names_every_command_at_once(tmp_path):
     ("arguments", "settings", "sentence"),
     [
         (("run", "nowhere"), {}, "nowhere does not exist."),
-        (("run", "."), {}, "holds no DICOM object."),
+        (("run", "."), {}, "holds no DICOM object that names its series."),
         (("send", "nowhere", "--to", "A@127.0.0.1:104"), {}, "nowhere does not exist."),
         (("send", ".", "--to", "A:104"), {}, "'A:104' is no address"),
         (("phantom", "x", "--agatston", "1", "--seed", "1", "--increment", "2"), {}, "must be 1.5 or 3"),
