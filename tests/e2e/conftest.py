@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from cac.phantom import scan
-from tests import awkward, little_node
+from tests import awkward, little_node, peers
 from triage.dicom import phantom_series
 
 
@@ -27,3 +27,10 @@ def write(tmp_path, zero):
         return phantom_series.write_series(made or zero, tmp_path / "scans" / name, seed=11, header=stated)
 
     return written
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory):
+    """Run one Orthanc for the session."""
+    with peers.orthanc(tmp_path_factory.mktemp("peer")) as running:
+        yield running
