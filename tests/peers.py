@@ -29,7 +29,7 @@ TOOLS = {
     uid.JPEG2000Lossless: [],
 }
 ASSOCIATIONS = 4
-SECONDS = 120
+SECONDS = 300
 
 
 def tool(name: str) -> str:

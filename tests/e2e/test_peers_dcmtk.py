@@ -2,44 +2,13 @@ import pathlib
 import random
 import subprocess
 
-import listening
 import pydicom
 import pytest
-import small_ct
 from pydicom import uid
 
+from tests import listening, small_ct
+from tests.peers import encode, tool
 from triage import spool
-
-TOOLS = {
-    uid.ExplicitVRLittleEndian: ["dcmconv", "+te"],
-    uid.ImplicitVRLittleEndian: ["dcmconv", "+ti"],
-    uid.DeflatedExplicitVRLittleEndian: ["dcmconv", "+td"],
-    uid.JPEGLosslessSV1: ["dcmcjpeg", "+e1", "+un"],
-    uid.JPEGLossless: ["dcmcjpeg", "+el", "+un"],
-    uid.JPEGLSLossless: ["dcmcjpls", "+el", "+un"],
-    uid.RLELossless: ["dcmcrle", "+un"],
-    uid.JPEG2000Lossless: [],
-}
-
-
-def tool(name: str) -> str:
-    path = pathlib.Path("/usr/bin") / name  # a venv with pynetdicom shadows DCMTK's names
-    if not path.exists():
-        pytest.skip(f"DCMTK's {name} is not installed")
-    return str(path)
-
-
-def encode(paths: list[pathlib.Path], folder: pathlib.Path, syntax: str) -> list[pathlib.Path]:
-    """Write copies of the files in another transfer syntax, with DCMTK, or OpenJPEG where DCMTK has no encoder."""
-    folder.mkdir()
-    for path in paths:
-        if TOOLS[syntax]:
-            subprocess.run([tool(TOOLS[syntax][0]), *TOOLS[syntax][1:], path, folder / path.name], check=True)
-        else:
-            image = pydicom.dcmread(path)
-            image.compress(syntax, encoding_plugin="pylibjpeg", generate_instance_uid=False)
-            image.save_as(folder / path.name)
-    return sorted(folder.iterdir())
 
 
 def assert_received(node: listening.Node, sent: list[pathlib.Path]) -> None:
@@ -61,17 +30,6 @@ def assert_received(node: listening.Node, sent: list[pathlib.Path]) -> None:
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory) -> list[pathlib.Path]:
     return small_ct.write(small_ct.series(8), tmp_path_factory.mktemp("slices"))
-
-
-@pytest.mark.parametrize("syntax", TOOLS, ids=lambda syntax: uid.UID(syntax).keyword)
-def test_dcmsend_delivers_each_transfer_syntax_byte_for_byte(tmp_path, slices, syntax):
-    dcmsend = tool("dcmsend")
-    sent = encode(slices, tmp_path / "sent", syntax)
-    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
-        # Left to itself, dcmsend decompresses to Explicit LE where the listener prefers that.
-        command = [dcmsend, "-dn", "127.0.0.1", str(node.receiver.port), "-aec", "CACTRIAGE", *map(str, sent)]
-        subprocess.run(command, check=True, capture_output=True)
-        assert_received(node, sent)
 
 
 @pytest.mark.parametrize(
