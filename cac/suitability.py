@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from cac import heart, reasons, thorax, volume
+from cac import components, heart, reasons, thorax, volume
 
 SOFT_KERNELS = (
     *("B30-B36", "Qr32-Qr40", "I26-I36", "Br32-Br40", "STANDARD", "SOFT", "FC01-FC13"),
@@ -93,13 +93,16 @@ def measure_blood(native: volume.Volume, located: heart.Heart) -> Blood:
     means: list[np.ndarray] = []
     noises: list[np.ndarray] = []
     size = [max(3, round(PATCH_MM / mm)) for mm in native.spacing[1:]]
+    _, rows, columns = (
+        slice(max(side.start - max(size), 0), side.stop + max(size)) for side in components.bounds(located.core)
+    )
     for z in middle[wanted]:
-        deep = ndimage.distance_transform_edt(located.core[z], sampling=native.spacing[1:]) > PATCH_DEPTH_MM
+        deep = ndimage.distance_transform_edt(located.core[z, rows, columns], sampling=native.spacing[1:])
         # float64: squares of HU lose the small SD in float32 sums
-        hu = native.hu[z].astype(np.float64)
+        hu = native.hu[z, rows, columns].astype(np.float64)
         mean = ndimage.uniform_filter(hu, size)
         variance = ndimage.uniform_filter(hu * hu, size) - mean * mean
-        chosen = deep & (mean > 0)
+        chosen = (deep > PATCH_DEPTH_MM) & (mean > 0)
         means.append(mean[chosen])
         noises.append(np.sqrt(np.maximum(variance[chosen], 0)))
     pooled, noise = np.concatenate(means), np.concatenate(noises)
