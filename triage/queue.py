@@ -81,6 +81,7 @@ def make_app(broker_url: str, home: pathlib.Path, *, task_seconds: float) -> cel
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
         worker_concurrency=1,
+        worker_proc_alive_timeout=120.0,  # a child opens the nets before it says that it lives
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

@@ -3,6 +3,7 @@
 The parent only watches the queue: the nets are opened in the child, for sessions do not survive a fork.
 """
 
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -66,6 +67,12 @@ def build(config: settings.Settings, factory: EngineFactory = open_engine) -> ce
         except errors.TriageError as exc:
             log.error("The run could not be started; it stays queued.", action="not_started", why=str(exc))
 
+    def warm(**_: object) -> None:
+        # The first study must not wait for the nets to open. What is wrong with them, each task says.
+        with contextlib.suppress(errors.TriageError):
+            bench()
+
+    signals.worker_process_init.connect(warm, weak=False)
     return app
 
 
