@@ -116,10 +116,12 @@ def _without_images(unreadable: int, aside: int) -> tuple[domain.Standing, tuple
 def _votes_not(header: domain.HeaderFacts, why: Sequence[reasons.Reason]) -> bool:
     """Tell whether an image is surely no original CT; one that does not say what it is may be one.
 
-    Free text and a missing modality are no proof: of an ORIGINAL image in a CT object only ImageType can speak.
+    Free text and a missing modality are no proof: of a CT object that is not called DERIVED and SECONDARY, in these
+    very words, only a plain statement in ImageType can speak. PRIMARY images, DERIVED or not, may be all there is of
+    an acquisition (PS3.3 C.7.6.1.1.2).
     """
     words = [word.strip().upper() for word in header.image_type if word.strip()]
-    if header.sop_class_uid == science.CT_IMAGE and words[:1] == ["ORIGINAL"]:
+    if header.sop_class_uid == science.CT_IMAGE and words[:2] != ["DERIVED", "SECONDARY"]:
         return not science.is_plain(words)
     return bool(words) and any(reason.code in _NO_VOTE for reason in why)
 

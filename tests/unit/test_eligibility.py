@@ -127,6 +127,25 @@ def test_free_text_or_a_missing_modality_takes_no_vote_away(changed):
     assert own is not Standing.NO_VOTE
 
 
+@pytest.mark.parametrize("image_type", [("PRIMARY", "AXIAL"), ("AXIAL",), ("UNKNOWN", "PRIMARY", "AXIAL"), ("DERIVE",)])
+def test_an_image_type_that_says_neither_original_nor_derived_takes_no_vote_away(image_type):
+    own, why = eligibility.standing([header(image_type=image_type)], LIMITS)
+    assert own is Standing.UNSUITABLE
+    assert [reason.code for reason in why] == [Code.DERIVED]
+
+
+@pytest.mark.parametrize("image_type", [("DERIVED", "PRIMARY", "AXIAL"), ("DERIVED",), ("DERIVED", "", "AXIAL")])
+def test_derived_images_that_are_not_called_secondary_take_no_vote_away(image_type):
+    own, _ = eligibility.standing([header(image_type=image_type)], LIMITS)
+    assert own is Standing.UNSUITABLE
+
+
+@pytest.mark.parametrize("image_type", [("DERIVED", "SECONDARY", "AXIAL"), ("DERIVED", "PRIMARY", "MPR")])
+def test_images_called_secondary_or_reformatted_have_no_vote(image_type):
+    own, _ = eligibility.standing([header(image_type=image_type)], LIMITS)
+    assert own is Standing.NO_VOTE
+
+
 def test_a_series_with_copies_aside_keeps_its_study_where_it_is():
     own, _ = eligibility.standing([header(image_type=("DERIVED", "SECONDARY", "MPR"))], LIMITS, aside=1)
     assert own is Standing.UNSUITABLE
