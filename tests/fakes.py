@@ -9,14 +9,16 @@ SPEC = finding.NetSpec(levels=LEVELS)
 
 
 class Constant:
-    """Answer every pixel with one probability, and count the images asked for."""
+    """Answer every pixel with one probability, and count the images asked for and the pixels seen."""
 
     def __init__(self, value: float) -> None:
         self.value = value
         self.asked = dict.fromkeys(finding.Plane, 0)
+        self.pixels = 0
 
     def __call__(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
         self.asked[plane] += len(stack)
+        self.pixels += stack[:, 0].size
         return np.full(answered(stack, core).shape, self.value, dtype=np.float32)
 
 

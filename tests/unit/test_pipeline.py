@@ -133,9 +133,19 @@ def test_without_candidates_no_net_is_asked(clean: scan.Phantom) -> None:
 
 def test_only_images_with_candidates_are_asked_for(clean: scan.Phantom) -> None:
     nets = fakes.Constant(0.0)
-    found = pipeline.find_calcium(clean.volume, nets, fakes.SPEC)
+    dense = dataclasses.replace(fakes.SPEC, evaluation=finding.Evaluation.DENSE)
+    found = pipeline.find_calcium(clean.volume, nets, dense)
     assert found.mask is not None
     assert 0 < nets.asked[Plane.AXIAL] < found.mask.shape[0]
+
+
+def test_windows_show_the_nets_fewer_pixels_than_whole_images(clean: scan.Phantom) -> None:
+    seen = {}
+    for evaluation in finding.Evaluation:
+        nets = fakes.Constant(0.0)
+        pipeline.find_calcium(clean.volume, nets, dataclasses.replace(fakes.SPEC, evaluation=evaluation))
+        seen[evaluation] = nets.pixels
+    assert 0 < seen[finding.Evaluation.SPARSE] < 0.5 * seen[finding.Evaluation.DENSE]
 
 
 def test_calcium_that_scores_nothing_is_still_present(clean: scan.Phantom, located: heart.Heart) -> None:
