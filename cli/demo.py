@@ -26,13 +26,14 @@ class Case:
     name: str
     agatston: float
     seed: int
+    increment: float
     priority: str
     outcome: str
 
 
 CASES = (
-    Case(name="without calcium", agatston=0, seed=900002, priority="low", outcome="absent"),
-    Case(name="with calcium", agatston=120, seed=900001, priority="routine", outcome="present"),
+    Case(name="without calcium", agatston=0, seed=900002, increment=3.0, priority="low", outcome="absent"),
+    Case(name="with calcium", agatston=120, seed=900001, increment=1.5, priority="routine", outcome="present"),
 )
 
 
@@ -97,7 +98,7 @@ def _send(case: Case, running: "node.Node") -> str:
     from triage.dicom import phantom_series, sending
 
     folder = running.home / "phantoms" / f"{case.seed}"
-    made = scan.make(agatston=case.agatston, seed=case.seed)
+    made = scan.make(agatston=case.agatston, seed=case.seed, increment=case.increment)
     paths = phantom_series.write_series(made, folder, seed=case.seed)
     what = f"Agatston {made.agatston:.1f}" if made.agatston else f"mimics only: {', '.join(made.mimics) or 'none'}"
     console.say(f"Phantom {case.name} ({what}): {len(paths)} slices, sent by C-STORE.")
