@@ -9,6 +9,7 @@ from cac import reasons, suitability
 from triage import domain
 
 _Code = reasons.ReasonCode
+_AXIAL_COSINE = 0.9
 _NO_VOTE = frozenset({_Code.NOT_CT, _Code.LOCALIZER, _Code.DERIVED})
 _RECONSTRUCTION = frozenset({_Code.KERNEL_NOT_LISTED, _Code.THICK_SLICES, _Code.INCREMENT_GAP})
 """What a second reconstruction of one acquisition may fail by and yet say nothing about the patient."""
@@ -122,8 +123,16 @@ def _votes_not(header: domain.HeaderFacts, why: Sequence[reasons.Reason]) -> boo
     """
     words = [word.strip().upper() for word in header.image_type if word.strip()]
     if header.sop_class_uid == science.CT_IMAGE and words[:2] != ["DERIVED", "SECONDARY"]:
-        return not science.is_plain(words)
+        return not science.is_plain(words) and not (
+            _Code.LOCALIZER in {reason.code for reason in why} and _axial(header)
+        )
     return bool(words) and any(reason.code in _NO_VOTE for reason in why)
+
+
+def _axial(header: domain.HeaderFacts) -> bool:
+    """Tell whether an image lies across the body, as no localizer does: one that calls itself so may be a scan."""
+    turn = header.orientation
+    return turn is not None and abs(turn[0] * turn[4] - turn[1] * turn[3]) > _AXIAL_COSINE
 
 
 def as_header(header: domain.HeaderFacts) -> science.Header:

@@ -90,17 +90,28 @@ def test_two_series_that_disagree_keep_the_study_where_it_is(node, write):
     assert node.only().flag.outcome.value == "present"
 
 
+def scout(paths):
+    """Make a coronal projection of the first image."""
+    return edit(paths[:1], lambda image: setattr(image, "ImageOrientationPatient", [1, 0, 0, 0, 0, -1]))
+
+
 def test_a_localizer_alone_is_unsuitable(node, write):
-    node.send(*write(image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))[:1])
+    node.send(*scout(write(image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))))
     ends(node, "unsuitable", "no_eligible_series")
 
 
 def test_a_localizer_beside_a_negative_has_no_vote(node, write):
     node.send(*write())
-    node.send(*as_series(write("b", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))[:1], ".1"))
+    node.send(*as_series(scout(write("b", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))), ".1"))
     node.settle()
     node.give_up_waiting()
     assert node.only().flag.priority is LOW
+
+
+def test_axial_slices_that_call_themselves_localizers_keep_a_negative_where_it_is(node, write):
+    node.send(*write())
+    node.send(*as_series(write("b", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER")), ".1"))
+    ends(node, "unsuitable", "localizer")
 
 
 def test_an_aborted_transfer_ends_indeterminate(node, write):
