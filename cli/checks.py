@@ -20,22 +20,13 @@ class Wrong(Exception):
 
 def models(config: settings.Settings) -> str:
     """Open the nets against their hashes, run the self-test, and say what they run on."""
-    from triage import manifest
     from worker import inference
 
-    stated = manifest.load(config.models / "manifest.json")
-    engine = inference.load(
-        stated,
-        config.models,
-        config.architecture,
-        device=config.device,
-        threads=config.threads,
-        evaluation=config.evaluation,
-    )
+    engine = inference.from_settings(config)
     inference.self_test(engine)
     if config.device == "cuda" and "CUDA" not in engine.provider:
         raise Wrong(f"CUDA is asked for, but {engine.provider} runs: install onnxruntime-gpu, or set DEVICE to cpu.")
-    return f"{stated.name} {stated.version} ({config.architecture}): hashes and self-test right, on {engine.provider}"
+    return f"{config.architecture} nets: hashes and self-test right, on {engine.provider}"
 
 
 def database(config: settings.Settings) -> str:

@@ -75,19 +75,11 @@ def run(
 
 def _open(out: pathlib.Path | None, profile: "finding.Profile", ignore_suitability: bool) -> _Bench:
     """Open the nets and prove them, as the node's worker does."""
-    from triage import manifest, settings
+    from triage import settings
     from worker import analyse, inference
 
     config = settings.load()
-    stated = manifest.load(config.models / "manifest.json")
-    engine = inference.load(
-        stated,
-        config.models,
-        config.architecture,
-        device=config.device,
-        threads=config.threads,
-        evaluation=config.evaluation,
-    )
+    engine = inference.from_settings(config)
     inference.self_test(engine)
     method = analyse.Method(limits=config.limits, profile=profile, ignore_suitability=ignore_suitability)
     return _Bench(engine=engine, models_hash=engine.model_set.digest(profile), method=method, out=out)

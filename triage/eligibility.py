@@ -124,15 +124,15 @@ def _votes_not(header: domain.HeaderFacts, why: Sequence[reasons.Reason]) -> boo
     words = [word.strip().upper() for word in header.image_type if word.strip()]
     if header.sop_class_uid == science.CT_IMAGE and words[:2] != ["DERIVED", "SECONDARY"]:
         return not science.is_plain(words) and not (
-            _Code.LOCALIZER in {reason.code for reason in why} and _axial(header)
+            _Code.LOCALIZER in {reason.code for reason in why} and _may_be_axial(header)
         )
     return bool(words) and any(reason.code in _NO_VOTE for reason in why)
 
 
-def _axial(header: domain.HeaderFacts) -> bool:
-    """Tell whether an image lies across the body, as no localizer does: one that calls itself so may be a scan."""
+def _may_be_axial(header: domain.HeaderFacts) -> bool:
+    """Tell whether an image may lie across the body, as no localizer does: one that calls itself so may be a scan."""
     turn = header.orientation
-    return turn is not None and abs(turn[0] * turn[4] - turn[1] * turn[3]) > _AXIAL_COSINE
+    return turn is None or abs(turn[0] * turn[4] - turn[1] * turn[3]) > _AXIAL_COSINE
 
 
 def as_header(header: domain.HeaderFacts) -> science.Header:

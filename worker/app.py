@@ -17,7 +17,7 @@ import celery
 from celery import platforms, signals
 
 from cac import finding
-from triage import errors, logs, manifest, queue, rules, settings, spool
+from triage import errors, logs, queue, rules, settings, spool
 from triage.db import session
 from worker import analyse, inference, triage_series
 
@@ -34,25 +34,13 @@ log = logs.get(__name__)
 
 def open_engine(config: settings.Settings) -> tuple[analyse.Engine, str]:
     """Open the nets that the manifest pins; ModelError."""
-    engine = _load(config)
+    engine = inference.from_settings(config)
     return engine, engine.model_set.digest(finding.Profile.DEFAULT)
 
 
 def prove_engine(config: settings.Settings) -> None:
     """Run the self-test of the nets that the manifest pins; ModelError unless its case comes out PRESENT."""
-    inference.self_test(_load(config))
-
-
-def _load(config: settings.Settings) -> inference.Engine:
-    stated = manifest.load(config.models / "manifest.json")
-    return inference.load(
-        stated,
-        config.models,
-        config.architecture,
-        device=config.device,
-        threads=config.threads,
-        evaluation=config.evaluation,
-    )
+    inference.self_test(inference.from_settings(config))
 
 
 def build(config: settings.Settings, factory: EngineFactory = open_engine) -> celery.Celery:

@@ -11,7 +11,7 @@ import onnxruntime
 from cac import errors as cac_errors
 from cac import finding, pipeline, volume
 from cac.phantom import scan
-from triage import errors, manifest
+from triage import errors, manifest, settings
 
 PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 CALL_PIXELS = 1 << 20
@@ -73,6 +73,18 @@ def load(
     if len(used) > 1:
         return load(stated, models_dir, model_set.architecture, threads=threads, evaluation=evaluation)
     return Engine(model_set=model_set, provider=used.pop(), sessions=sessions, evaluation=evaluation)
+
+
+def from_settings(config: settings.Settings) -> Engine:
+    """Open the nets that the settings name and their manifest pins; ModelError."""
+    return load(
+        manifest.load(config.models / "manifest.json"),
+        config.models,
+        config.architecture,
+        device=config.device,
+        threads=config.threads,
+        evaluation=config.evaluation,
+    )
 
 
 def self_test(engine: Engine) -> None:

@@ -26,6 +26,11 @@ SCOUT = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
         ({"modality": "SR"}, Standing.UNSUITABLE, Code.NOT_CT),
         ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER"), "orientation": SCOUT}, Standing.NO_VOTE, Code.LOCALIZER),
         ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER")}, Standing.UNSUITABLE, Code.LOCALIZER),
+        (
+            {"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER"), "orientation": None},
+            Standing.UNSUITABLE,
+            Code.LOCALIZER,
+        ),
         ({"image_type": ("DERIVED", "SECONDARY", "MPR")}, Standing.NO_VOTE, Code.DERIVED),
         ({"image_type": ()}, Standing.UNSUITABLE, Code.DERIVED),
         ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.2.1"}, Standing.UNSUITABLE, Code.ENHANCED_CT),
