@@ -98,8 +98,11 @@ def _small(engine: inference.Engine, number: int, held: "collections.Counter[str
     box = heart.Box(centre=(31.5, 39.5), size_mm=(16.0, 16.0), slices=(0, slices))
     crop = views.crop(made, views.enclosing(box, found, made, engine.spec), engine.spec, profile)
     fused = []
-    for evaluate in (sparse.probabilities, sheets.probabilities):
-        answers = evaluate(crop, engine.predict, found, engine.spec)
+    ways = (
+        sparse.probabilities(crop, engine.predict, found, engine.spec),
+        sheets.probabilities(crop, engine.predict, engine.spec),
+    )
+    for answers in ways:
         per_voxel = {plane: views.to_source(crop, answer, found) for plane, answer in answers.items()}
         fused.append(fusion.fuse(made, found, per_voxel, engine.spec.levels, profile))
     near, whole = fused

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from cac import volume
 
@@ -86,20 +87,57 @@ class Components:
 
 
 def find(mask: volume.BoolArray, structure: volume.BoolArray = TOUCHING_3D) -> Components:
-    """Find the connected sets of a mask (slice, row, column); labels only the box that holds its voxels."""
-    box = bounds(mask)
-    labels, count = ndimage.label(mask[box], structure)
-    inside = np.flatnonzero(labels)
-    number = labels.reshape(-1)[inside]
-    order = np.argsort(number, kind="stable")
-    local = np.unravel_index(inside[order], labels.shape)
-    voxels = np.ravel_multi_index([c + side.start for c, side in zip(local, box, strict=True)], mask.shape)
+    """Find the connected sets of a mask (slice, row, column), in the order of their first voxels.
+
+    `structure` is symmetric, 3 x 3 x 3. Works on runs of voxels along the columns, since masks of calcium are nearly
+    empty: labelling every voxel of their box takes ten times as long.
+    """
     slices, rows, columns = mask.shape
+    voxels = np.flatnonzero(mask)
+    line, column = np.divmod(voxels, max(columns, 1))
+    begins = np.flatnonzero((np.diff(voxels, prepend=-2) != 1) | (np.diff(line, prepend=-1) != 0))
+    lengths = np.diff(begins, append=voxels.size)
+    run = _Runs(line=line[begins], first=column[begins], last=column[begins] + lengths - 1, rows=rows)
+    edges = [run.touching(*step, diagonal) for step, diagonal in _forward(structure)]
+    one, other = (np.concatenate([edge[side] for edge in edges]) for side in (0, 1))
+    links = sparse.coo_array((np.ones(one.size, dtype=bool), (one, other)), shape=(begins.size, begins.size))
+    count, label = csgraph.connected_components(links, directed=False) if begins.size else (0, begins)
+    number = np.repeat(label, lengths)
+    order = np.argsort(number, kind="stable")
     return Components(
         shape=(slices, rows, columns),
-        voxels=np.asarray(voxels, dtype=np.int64),
-        sizes=np.bincount(number, minlength=count + 1)[1:].astype(np.int64),
+        voxels=voxels[order].astype(np.int64, copy=False),
+        sizes=np.bincount(number, minlength=count).astype(np.int64),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Runs:
+    """Hold runs of voxels along the columns, in C order: the line each lies in, its first and last column."""
+
+    line: IntArray
+    first: IntArray
+    last: IntArray
+    rows: int
+
+    def touching(self, deeper: int, lower: int, diagonal: int) -> tuple[IntArray, IntArray]:
+        """Return the pairs of runs of which the second lies so many slices and rows on, within `diagonal` columns."""
+        inside = (self.line % self.rows + lower >= 0) & (self.line % self.rows + lower < self.rows)
+        own = np.flatnonzero(inside)
+        line = self.line[own] + deeper * self.rows + lower
+        # One number for line and column, wide enough that neighbouring lines stay apart.
+        width = int(self.last.max(initial=0)) + 3
+        start = np.searchsorted(self.line * width + self.last, line * width + self.first[own] - diagonal)
+        stop = np.searchsorted(self.line * width + self.first, line * width + self.last[own] + diagonal, side="right")
+        many = np.maximum(stop - start, 0)
+        within = np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
+        return np.repeat(own, many), np.repeat(start, many) + within
+
+
+def _forward(structure: volume.BoolArray) -> list[tuple[tuple[int, int], int]]:
+    """Return the lines ahead that touch a line, and whether diagonally along the columns too (1) or not (0)."""
+    steps = [(0, 1), (1, -1), (1, 0), (1, 1)]
+    return [((z, y), int(structure[z + 1, y + 1, 0])) for z, y in steps if structure[z + 1, y + 1, 1]]
 
 
 def bounds(mask: volume.BoolArray) -> tuple[slice, slice, slice]:

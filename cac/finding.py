@@ -56,7 +56,8 @@ class Predict(Protocol):
 
     `stack` has shape (n, 2, height, width), float32: HU scaled to [0, 1], and the binary HU >= 130. The answer
     has the shape (n, height, width) of the core, float32 in [0, 1]. Height and width are multiples of the nets' stride.
-    Axial slices are (row, column); sagittal ones (slice, row); coronal ones (slice, column).
+    Axial slices are (row, column); sagittal ones (slice, row); coronal ones (slice, column). Where `NetSpec.threads`
+    is more than 1, it is called from so many threads at once.
     """
 
     def __call__(self, plane: Plane, stack: volume.FloatArray, core: Core) -> volume.FloatArray:
@@ -82,7 +83,8 @@ class NetSpec:
 
     `spacing` is (slab increment, row, column) in mm of the nets' grid, `window` the HU range scaled to [0, 1],
     `stride` the multiple that height and width must have, `depth` the slices a sagittal or coronal image may have,
-    `receptive_field` how many pixels to either side of an output pixel it can depend on, `evaluation` how to ask.
+    `receptive_field` how many pixels to either side of its pooling cell an output pixel can depend on, `evaluation` how
+    to ask, on how many `threads` at once.
     """
 
     levels: Mapping[Plane, Levels]
@@ -90,8 +92,9 @@ class NetSpec:
     window: tuple[float, float] = (-200.0, 800.0)
     stride: int = 4
     depth: int = 120
-    receptive_field: int = 27
+    receptive_field: int = 24
     evaluation: Evaluation = Evaluation.SPARSE
+    threads: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -192,8 +192,9 @@ def _box(
 def _to_native(mask: volume.BoolArray, grid: thorax.Grid, native: volume.Volume) -> volume.BoolArray:
     """Repeat coarse voxels onto the native grid, the last one into the remainder at the far edge."""
     result = mask
-    for axis, (size, step) in enumerate(zip(native.hu.shape, grid.step, strict=True)):
-        index = np.minimum(np.arange(size) // step, mask.shape[axis] - 1)
+    # Columns first: then most is copied line by line.
+    for axis in (2, 1, 0):
+        index = np.minimum(np.arange(native.hu.shape[axis]) // grid.step[axis], mask.shape[axis] - 1)
         result = np.take(result, index, axis=axis)
     return result
 

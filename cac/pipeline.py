@@ -109,8 +109,10 @@ def _ask(
     if not found.count:
         return {plane: np.empty(0, dtype=np.float32) for plane in finding.Plane}
     crop = views.crop(scan, views.enclosing(located.box, found, scan, spec), spec, profile)
-    evaluate = sparse.probabilities if spec.evaluation is finding.Evaluation.SPARSE else sheets.probabilities
-    answers = evaluate(crop, predict, found, spec)
+    if spec.evaluation is finding.Evaluation.SPARSE:
+        answers = sparse.probabilities(crop, predict, found, spec)
+    else:
+        answers = sheets.probabilities(crop, predict, spec)
     return {plane: views.to_source(crop, answer, found) for plane, answer in answers.items()}
 
 

@@ -1,11 +1,12 @@
 """What the nets see: a crop's images in the three planes, whole or in windows, and what they answer to whole ones."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
 
-from cac import components, errors, finding, views, volume
+from cac import errors, finding, together, views, volume
 
 BATCH = 16
 """Images a net sees at once: enough to be fast, few enough for a small GPU."""
@@ -28,6 +29,10 @@ class Sheet:
     stop: int
     size: tuple[int, int]
     spec: finding.NetSpec
+
+    def has(self, places: tuple[views.IntArray, ...]) -> volume.BoolArray:
+        """Tell which places in the crop (slice, row, column) the images show."""
+        return np.asarray((places[0] >= self.start) & (places[0] < self.stop))
 
     def turned(self, places: tuple[views.IntArray, ...]) -> tuple[views.IntArray, views.IntArray, views.IntArray]:
         """Turn places in the crop (slice, row, column) to places in the images (image, row, column)."""
@@ -76,29 +81,31 @@ def sheets(heart_crop: views.Crop, plane: finding.Plane, spec: finding.NetSpec) 
 
 
 def probabilities(
-    heart_crop: views.Crop, predict: finding.Predict, voxels: components.Components, spec: finding.NetSpec
+    heart_crop: views.Crop, predict: finding.Predict, spec: finding.NetSpec
 ) -> dict[finding.Plane, volume.FloatArray]:
-    """Run the three nets over every image that shows any of these source voxels; each answer on the crop's grid.
+    """Run the three nets over every image of the crop; each answer on the crop's grid.
 
-    Overlapping parts of the slice axis merge by the larger probability; it is 0 where no net was asked. Raises
-    PredictionError for an answer that is no probability map.
+    Overlapping parts of the slice axis merge by the larger probability. Raises PredictionError for an answer that is
+    no probability map.
     """
-    asked = views.samples(heart_crop, voxels)
     answers: dict[finding.Plane, volume.FloatArray] = {}
     for plane in finding.Plane:
         answers[plane] = np.zeros(heart_crop.hu.shape, dtype=np.float32)
         for sheet in sheets(heart_crop, plane, spec):
             across = np.moveaxis(answers[plane][sheet.start : sheet.stop], _ACROSS[plane], 0)
-            shown = (asked[0] >= sheet.start) & (asked[0] < sheet.stop)
-            needed = np.unique(sheet.turned(tuple(axis[shown] for axis in asked))[0])
-            for first in range(0, needed.size, BATCH):
-                indices = needed[first : first + BATCH]
-                stack = sheet.whole(indices)
-                core = (0, 0, *sheet.size)
-                seen = checked(predict(plane, stack, core), stack, core, plane)
-                seen = seen[:, : across.shape[1], : across.shape[2]]
-                across[indices] = np.maximum(across[indices], seen)
+            ask = functools.partial(_ask, sheet, predict, across)
+            together.each(ask, range(0, len(sheet.images), BATCH), spec.threads)
     return answers
+
+
+def _ask(sheet: Sheet, predict: finding.Predict, across: volume.FloatArray, first: int) -> None:
+    """Ask about a batch of whole images, and merge what comes into `across` (image, row, column)."""
+    own = slice(first, first + BATCH)
+    stack = sheet.whole(np.arange(len(sheet.images))[own])
+    core = (0, 0, *sheet.size)
+    seen = checked(predict(sheet.plane, stack, core), stack, core, sheet.plane)
+    seen = seen[:, : across.shape[1], : across.shape[2]]
+    np.maximum(across[own], seen, out=across[own])
 
 
 def checked(

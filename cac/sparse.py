@@ -1,11 +1,12 @@
 """Ask the nets around candidates only: exactly what whole images would answer there (SCIENCE.md section 7).
 
-An output pixel depends on the pixels within the net's receptive field. A window that holds this field for every pixel
-it is asked for, starts on the net's pooling grid, and ends early only where the image ends (so that the net pads with
-zeros where it would have padded anyway) gives the same values there as the whole image.
+An output pixel depends on its pooling cell and the pixels within the net's receptive field around it. A window that
+holds this field for every cell it is asked for, starts on the net's pooling grid, and ends early only where the image
+ends (so that the net pads with zeros where it would have padded anyway) gives the same values there as the whole image.
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -14,18 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cac import components, finding, sheets, views, volume
+from cac import components, finding, sheets, together, views, volume
 
 IntArray: TypeAlias = NDArray[np.int64]
-
-CORE_STEP = 8
-"""What a window answers for grows to multiples of this, in px, so that the runtime sees few shapes."""
 
 CALL_PIXELS = 1 << 17
 """Pixels a call at most: enough to keep all cores busy, few enough for their caches."""
 
-_DOWN, _UP, _UP_MARGIN, _CALL = 10, 14, 12, 10_000
-"""What a window costs: for each of its pixels, for each that it answers for (and so many px around), and in all."""
+_WORK = ((48, 26), (40, 35), (32, 35), (16, 69), (8, 74))
+"""What a window costs: pixels beyond what it answers for (both sides together) that each level of a net computes, and
+hundreds of multiplications for each (base width 16; other widths scale all alike)."""
+
+_WINDOW = 150_000
+"""What each window costs on top, in the same measure."""
 
 _NEAR = np.zeros((3, 3, 3), dtype=bool)
 _NEAR[1] = True
@@ -41,11 +43,8 @@ class Frame:
     field: int
 
     def core(self, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
-        """Round pixel ranges (..., 2) up to the pooling grid and to a common shape."""
-        start = low // self.stride * self.stride
-        length = np.minimum(-(-(high - start) // CORE_STEP) * CORE_STEP, self.size)
-        start = np.minimum(start, np.asarray(self.size) - length)
-        return start, start + length
+        """Round pixel ranges (..., 2) up to the pooling grid."""
+        return low // self.stride * self.stride, -(-high // self.stride) * self.stride
 
     def around(self, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
         """Widen cores by the receptive field, to the pooling grid, within the image."""
@@ -71,7 +70,11 @@ class Plan:
     @property
     def pixels(self) -> int:
         """Return how many pixels the net will see."""
-        return int(np.prod(self.high - self.low, axis=1).sum())
+        return self.pixels_of(np.arange(self.image.size))
+
+    def pixels_of(self, numbers: IntArray) -> int:
+        """Return how many pixels the net will see in some of the windows."""
+        return int(np.prod(self.high[numbers] - self.low[numbers], axis=1).sum())
 
     def calls(self) -> Iterator[IntArray]:
         """Yield the windows of one call after the other: equal shapes and cores, at most CALL_PIXELS or one window."""
@@ -92,14 +95,18 @@ def probabilities(
     0 elsewhere. Raises PredictionError for an answer that is no probability map.
     """
     asked = views.samples(heart_crop, voxels)
-    answers: dict[finding.Plane, volume.FloatArray] = {}
-    for plane in finding.Plane:
-        answers[plane] = np.zeros(heart_crop.hu.shape, dtype=np.float32)
-        for sheet in sheets.sheets(heart_crop, plane, spec):
-            inside = (asked[0] >= sheet.start) & (asked[0] < sheet.stop)
-            places = tuple(axis[inside] for axis in asked)
-            seen = _ask(sheet, sheet.turned(places), predict)
-            answers[plane][places] = np.maximum(answers[plane][places], seen)
+    parts = [
+        sheet for plane in finding.Plane for sheet in sheets.sheets(heart_crop, plane, spec) if sheet.has(asked).any()
+    ]
+    questions = together.each(functools.partial(_question, asked), parts, spec.threads)
+    calls = [(question, numbers) for question in questions for numbers in question.windows.calls()]
+    # Large ones first, so that no thread is left with one when the others have ended.
+    calls.sort(key=lambda call: call[0].windows.pixels_of(call[1]), reverse=True)
+    together.each(lambda call: call[0].ask(call[1], predict), calls, spec.threads)
+    answers = {plane: np.zeros(heart_crop.hu.shape, dtype=np.float32) for plane in finding.Plane}
+    for question in questions:
+        merged = answers[question.sheet.plane]
+        merged[question.samples] = np.maximum(merged[question.samples], question.seen)
     return answers
 
 
@@ -128,25 +135,48 @@ def plan(image: IntArray, row: IntArray, column: IntArray, frame: Frame) -> Plan
     return Plan(image=shown, low=low, high=high, core_low=core_low, core_high=core_high, owner=kept[cluster])
 
 
-def _ask(sheet: sheets.Sheet, places: tuple[IntArray, ...], predict: finding.Predict) -> volume.FloatArray:
-    """Return one plane's answers for pixels (image, row, column) of its images."""
-    image, row, column = places
-    seen = np.zeros(image.size, dtype=np.float32)
-    if not image.size:
-        return seen
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Question:
+    """Hold what one plane's images are asked, and what was seen so far.
+
+    `samples` are the crop's (slice, row, column), `row` and `column` where they lie in their images, `seen` (n,) the
+    answers; `order` lists the samples window by window, of which window k has those from `first[k]` to `first[k + 1]`.
+    """
+
+    sheet: sheets.Sheet
+    samples: tuple[IntArray, ...]
+    row: IntArray
+    column: IntArray
+    windows: Plan
+    order: IntArray
+    first: IntArray
+    seen: volume.FloatArray
+
+    def ask(self, numbers: IntArray, predict: finding.Predict) -> None:
+        """Ask about windows of one shape, and keep what they were asked for."""
+        windows = self.windows
+        low, high = windows.low[numbers], windows.high[numbers]
+        stack = self.sheet.cut(windows.image[numbers], low, high)
+        core = _core(windows.core_low[numbers[0]] - low[0], windows.core_high[numbers[0]] - low[0])
+        answer = sheets.checked(predict(self.sheet.plane, stack, core), stack, core, self.sheet.plane)
+        for values, number, (top, left) in zip(answer, numbers, windows.core_low[numbers], strict=True):
+            own = self.order[self.first[number] : self.first[number + 1]]
+            self.seen[own] = values[self.row[own] - top, self.column[own] - left]
+
+
+def _question(asked: tuple[IntArray, ...], sheet: sheets.Sheet) -> _Question:
+    """Plan the windows of one plane's images for the samples that lie in them."""
+    inside = sheet.has(asked)
+    samples = tuple(axis[inside] for axis in asked)
+    image, row, column = sheet.turned(samples)
     frame = Frame(size=sheet.size, stride=sheet.spec.stride, field=sheet.spec.receptive_field)
     windows = plan(image, row, column, frame)
-    by_owner = np.argsort(windows.owner, kind="stable")
-    first = np.searchsorted(windows.owner[by_owner], np.arange(windows.image.size + 1))
-    for numbers in windows.calls():
-        low, high = windows.low[numbers], windows.high[numbers]
-        stack = sheet.cut(windows.image[numbers], low, high)
-        core = _core(windows.core_low[numbers[0]] - low[0], windows.core_high[numbers[0]] - low[0])
-        answer = sheets.checked(predict(sheet.plane, stack, core), stack, core, sheet.plane)
-        for values, number, (top, left) in zip(answer, numbers, windows.core_low[numbers], strict=True):
-            own = by_owner[first[number] : first[number + 1]]
-            seen[own] = values[row[own] - top, column[own] - left]
-    return seen
+    order = np.argsort(windows.owner, kind="stable")
+    first = np.searchsorted(windows.owner[order], np.arange(windows.image.size + 1))
+    seen = np.zeros(image.size, dtype=np.float32)
+    return _Question(
+        sheet=sheet, samples=samples, row=row, column=column, windows=windows, order=order, first=first, seen=seen
+    )
 
 
 def _clusters(image: IntArray, row: IntArray, column: IntArray, frame: Frame) -> IntArray:
@@ -184,8 +214,8 @@ def _merged(low: IntArray, high: IntArray, frame: Frame) -> tuple[IntArray, IntA
 def _cost(low: IntArray, high: IntArray, frame: Frame) -> IntArray:
     core_low, core_high = frame.core(low, high)
     low, high = frame.around(core_low, core_high)
-    upward = np.minimum(core_high - core_low + _UP_MARGIN, high - low)
-    return np.asarray(_DOWN * np.prod(high - low, axis=-1) + _UP * np.prod(upward, axis=-1) + _CALL)
+    levels = (work * np.prod(np.minimum(core_high - core_low + more, high - low), axis=-1) for more, work in _WORK)
+    return np.asarray(sum(levels, start=np.int64(_WINDOW)))
 
 
 def _core(low: IntArray, high: IntArray) -> finding.Core:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cac import components, finding, heart, volume
+from cac import components, finding, heart, together, volume
 
 IntArray: TypeAlias = NDArray[np.int64]
 
@@ -85,13 +85,16 @@ def crop(
     hu = np.full((stop - start, rows.count, columns.count), AIR_HU, dtype=np.float32)
     low, high, weight, row_span = _taps(rows, scan.hu.shape[1])
     left, right, share, column_span = _taps(columns, scan.hu.shape[2])
-    for number in range(max(start, 0), min(stop, scan.hu.shape[0])):
+
+    def resample(number: int) -> None:
         image = scan.hu[number]
         lines = image[low]
         lines += (image[high] - lines) * weight[:, None]
         pixels = lines[:, left]
         pixels += (lines[:, right] - pixels) * share
         hu[number - start, row_span, column_span] = pixels
+
+    together.each(resample, range(max(start, 0), min(stop, scan.hu.shape[0])), spec.threads)
     depth = spec.depth if profile is finding.Profile.PAPER else 0
     return Crop(hu=hu, first_slice=start, rows=rows, columns=columns, depth=depth)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cac import components, finding, heart, volume
+from cac import components, finding, heart, sheets, views, volume
 
 LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
 SPEC = finding.NetSpec(levels=LEVELS)
@@ -27,3 +27,11 @@ def voxels_at(shape: tuple[int, ...], *where: tuple[int, int, int]) -> component
     for place in where:
         mask[place] = True
     return components.find(mask)
+
+
+def dense(
+    cropped: views.Crop, predict: finding.Predict, voxels: components.Components, spec: finding.NetSpec
+) -> dict[finding.Plane, np.ndarray]:
+    """Ask about whole images whatever the voxels, with the arguments of `sparse.probabilities`."""
+    del voxels
+    return sheets.probabilities(cropped, predict, spec)

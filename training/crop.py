@@ -1,4 +1,4 @@
-"""Let an exported net compute its upward half for a part of the image only."""
+"""Let an exported net compute no more than a part of its answer depends on."""
 
 from collections.abc import Sequence
 
@@ -52,24 +52,29 @@ class _Graph:
 def insert(model: onnx.ModelProto) -> None:
     """Add the input `core` to a net as `export` writes it: the answer is the image's part `core` only, unchanged.
 
-    Each level is cut to what the levels above it still need: the two convolutions of the finest one reach 4 px (at
-    dilation 2), those of the middle one 2 px of half size.
+    Each level is cut to what is still needed. Upwards, the two convolutions of the finest level reach 4 px (at dilation
+    2), those of the middle one 2 px of half size; downwards, two of each level reach 2 px of its own.
     """
     graph, built = model.graph, _Graph()
     low, high = built.part(CORE, 0, 2), built.part(CORE, 2, 4)
     size = built.part(built.op("Shape", "image"), 2, 4)
-    coarse = built.widened(low, high, 4, 2, size)
-    middle = built.doubled(coarse)
     upper = built.widened(low, high, 2, 2, size)
-    fine = built.doubled(upper)
+    coarse = built.widened(low, high, 4, 2, size)
+    bottom = built.widened(low, high, 4, 4, size)
+    down = built.widened(low, high, 2, 10, size)
+    fine, middle = built.doubled(upper), built.doubled(coarse)
+    entered = built.op("Div", down[0], built.constant(2))
     setup, built.nodes = built.nodes, []
     rise, surface = (n for n in graph.node if n.op_type == "ConvTranspose")
     skips = [n for n in graph.node if n.op_type == "Concat"]
+    pools = [_reader(graph, n) for n in graph.node if n.op_type == "MaxPool"]
     select = next(n for n in graph.node if n.op_type == "Gather")
     sigmoid = next(n for n in graph.node if n.op_type == "Sigmoid")
     cuts = [
-        (rise, 0, coarse, None, (2, 3)),
-        (skips[0], 0, middle, None, (2, 3)),
+        (pools[0], 0, down, None, (2, 3)),
+        (pools[1], 0, bottom, entered, (2, 3)),
+        (rise, 0, coarse, bottom[0], (2, 3)),
+        (skips[0], 0, middle, down[0], (2, 3)),
         (surface, 0, upper, middle[0], (2, 3)),
         (skips[1], 0, fine, None, (2, 3)),
         (sigmoid, 0, (low, high), fine[0], (1, 2)),
@@ -92,3 +97,7 @@ def insert(model: onnx.ModelProto) -> None:
     del graph.value_info[:]
     output = helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, ["batch", "rows", "columns"])
     graph.output[0].CopyFrom(output)
+
+
+def _reader(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.NodeProto:
+    return next(n for n in graph.node if node.output[0] in n.input)

@@ -94,10 +94,16 @@ HISTORY = {
 
 
 def chosen_levels(models: pathlib.Path) -> dict[str, dict[str, float]]:
-    """Return the thresholds of the manifest that is there, by the weights' hash: they hold as long as those do."""
+    """Return the thresholds of the manifest that is there, by what was learned: they hold as long as that does."""
     path = models / "manifest.json"
     nets_there = json.loads(path.read_text())["nets"] if path.exists() else []
-    return {net["sha256"]: net["levels"] for net in nets_there}
+    return {learned(models / net["file"]): net["levels"] for net in nets_there}
+
+
+def learned(path: pathlib.Path) -> str:
+    """Hash the weights in an exported net, whatever graph is around them."""
+    weights = [part for part in onnx.load(path).graph.initializer if part.name.startswith("net.")]
+    return hashlib.sha256(b"".join(part.raw_data for part in weights)).hexdigest()
 
 
 def entry(
@@ -107,14 +113,13 @@ def entry(
     config: dict[str, Any],
     levels: dict[str, dict[str, float]],
 ) -> dict[str, Any]:
-    """Build one net's part of the manifest; `levels` are thresholds chosen before, by the weights' hash."""
+    """Build one net's part of the manifest; `levels` are thresholds chosen before, by what was learned."""
     spec = finding.NetSpec(levels={})
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return {
         "plane": str(plane),
         "architecture": architecture,
         "file": path.name,
-        "sha256": sha256,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "input_shape": [None, 2, None, None],
         "channels": ["hu", "calcium"],
         "window": spec.window,
@@ -122,7 +127,7 @@ def entry(
         "stride": nets.STRIDE,
         "depth": spec.depth,
         "receptive_field": nets.receptive_field(architecture),
-        "levels": levels.get(sha256, dataclasses.asdict(UNCALIBRATED)),
+        "levels": levels.get(learned(path), dataclasses.asdict(UNCALIBRATED)),
         "recipe": {
             "commands": COMMANDS[architecture],
             "history": HISTORY[architecture],

@@ -54,12 +54,15 @@ class Probability(nn.Module):
 
 
 def receptive_field(architecture: str) -> int:
-    """Return how many pixels to either side can change an output pixel, at its worst place in the pooling grid.
+    """Return how many pixels beyond its pooling cell, to either side, can change an output pixel.
 
-    In all an output depends on 36 + 8 x dilation pixels (SCIENCE.md section 7), but not evenly to both sides: four
-    dilated convolutions, four at half and two at quarter resolution, and up to three pixels of pooling cell.
+    Level by level: two convolutions reach 2 px of the level's own, and each step down ends at a whole pixel. With the
+    cell itself that is SCIENCE.md section 7's 36 + 8 x dilation pixels.
     """
-    return 4 * DILATION[architecture] + 4 * 2 + 2 * 4 + STRIDE - 1
+    edge = 2 * DILATION[architecture]
+    middle = -(-edge // 2) + 2
+    coarse = -(-middle // 2) + 2
+    return 2 * (2 * coarse + 2) + edge
 
 
 def measured_receptive_field(net: nn.Module, *, size: int = 96) -> int:
@@ -67,11 +70,11 @@ def measured_receptive_field(net: nn.Module, *, size: int = 96) -> int:
     widest = 0
     for row, column in itertools.product(range(STRIDE), repeat=2):
         image = torch.rand(1, 2, size, size, requires_grad=True)
-        place = (size // 2 + row, size // 2 + column)
-        net(image)[0, place[0], place[1]].backward()
+        first = size // 2
+        net(image)[0, first + row, first + column].backward()
         assert image.grad is not None  # noqa: S101 - for the type checker
         touched = image.grad.abs().sum(dim=(0, 1)).nonzero()
-        widest = max(widest, int((touched - torch.tensor(place)).abs().max()))
+        widest = max(widest, first - int(touched.min()), int(touched.max()) - (first + STRIDE - 1))
     return widest
 
 

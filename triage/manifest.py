@@ -30,7 +30,8 @@ class Net:
 
     `input_shape` is (n, channel, height, width) with null for what may vary, `window` in HU, `spacing` (slab
     increment, row, column) in mm, `stride` the multiple of height and width, `depth` the slices a sagittal or
-    coronal image may have, `receptive_field` the pixels to either side that an output pixel can depend on.
+    coronal image may have, `receptive_field` the pixels to either side of its pooling cell that an output pixel can
+    depend on.
     """
 
     __pydantic_config__ = _STRICT
@@ -85,8 +86,8 @@ class ModelSet:
     self_test: SelfTest
     nets: Mapping[finding.Plane, Net]
 
-    def net_spec(self, evaluation: finding.Evaluation = finding.Evaluation.SPARSE) -> finding.NetSpec:
-        """Return what the science needs to know of these nets, and how to ask them."""
+    def net_spec(self, evaluation: finding.Evaluation = finding.Evaluation.SPARSE, threads: int = 1) -> finding.NetSpec:
+        """Return what the science needs to know of these nets, how to ask them and from how many threads."""
         net = next(iter(self.nets.values()))
         return finding.NetSpec(
             levels={plane: each.levels for plane, each in self.nets.items()},
@@ -96,6 +97,7 @@ class ModelSet:
             depth=net.depth,
             receptive_field=max(each.receptive_field for each in self.nets.values()),
             evaluation=evaluation,
+            threads=threads,
         )
 
     def digest(self, profile: finding.Profile) -> str:

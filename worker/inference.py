@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 from collections.abc import Mapping
 
@@ -20,17 +21,22 @@ CALL_PIXELS = 1 << 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Engine:
-    """Hold the three nets, ready to run. `provider` says what they run on, for every result."""
+    """Hold the three nets, ready to run. `provider` says what they run on, for every result.
+
+    `threads` call them at once, each on one core: several small calls side by side are faster than one after the other
+    on all cores.
+    """
 
     model_set: manifest.ModelSet
     provider: str
     sessions: Mapping[finding.Plane, onnxruntime.InferenceSession]
     evaluation: finding.Evaluation = finding.Evaluation.SPARSE
+    threads: int = 1
 
     @property
     def spec(self) -> finding.NetSpec:
         """Return what the science needs to know of these nets."""
-        return self.model_set.net_spec(self.evaluation)
+        return self.model_set.net_spec(self.evaluation, self.threads)
 
     def predict(self, plane: finding.Plane, stack: volume.FloatArray, core: finding.Core) -> volume.FloatArray:
         """Run one plane's net: the `cac.finding.Predict` of the node. PredictionError on an unusable answer."""
@@ -59,20 +65,19 @@ def load(
 ) -> Engine:
     """Open the nets of one architecture, the manifest's default if none is named.
 
-    `device` is 'cpu' or 'cuda' (falls back to the CPU where CUDA is absent); `threads` 0 lets the runtime choose,
-    `evaluation` is windows around candidates or whole images.
+    `device` is 'cpu' or 'cuda' (falls back to the CPU where CUDA is absent); `threads` 0 means a thread for
+    each core this process may use, `evaluation` is windows around candidates or whole images.
     ModelError when a file is missing, differs from its hash, or is another plane's or architecture's net.
     """
     model_set = stated.model_set(architecture)
-    sessions = {
-        plane: _open(net, models_dir / net.file, device=device, threads=threads)
-        for plane, net in model_set.nets.items()
-    }
+    sessions = {plane: _open(net, models_dir / net.file, device=device) for plane, net in model_set.nets.items()}
     used = {session.get_providers()[0] for session in sessions.values()}
     # Nets on different providers would make 'what ran' ambiguous: then all go to the CPU.
     if len(used) > 1:
         return load(stated, models_dir, model_set.architecture, threads=threads, evaluation=evaluation)
-    return Engine(model_set=model_set, provider=used.pop(), sessions=sessions, evaluation=evaluation)
+    provider = used.pop()
+    at_once = (threads or len(os.sched_getaffinity(0))) if provider == "CPUExecutionProvider" else 1
+    return Engine(model_set=model_set, provider=provider, sessions=sessions, evaluation=evaluation, threads=at_once)
 
 
 def from_settings(config: settings.Settings) -> Engine:
@@ -100,7 +105,7 @@ def self_test(engine: Engine) -> None:
         )
 
 
-def _open(net: manifest.Net, path: pathlib.Path, *, device: str, threads: int) -> onnxruntime.InferenceSession:
+def _open(net: manifest.Net, path: pathlib.Path, *, device: str) -> onnxruntime.InferenceSession:
     try:
         # Read once: what is hashed is what runs.
         weights = path.read_bytes()
@@ -109,7 +114,7 @@ def _open(net: manifest.Net, path: pathlib.Path, *, device: str, threads: int) -
     if hashlib.sha256(weights).hexdigest() != net.sha256:
         raise errors.ModelError(f"The weights {path} differ from the hash in the manifest.")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # the callers are the threads
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(weights, options, providers=_providers(device))

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from cac import components, finding, fusion, sheets, sparse, views, volume
+from cac import components, finding, fusion, sparse, views, volume
 from tests import grids
 from triage import manifest
 from worker import inference
@@ -57,9 +57,7 @@ def answer(scan: volume.Volume, architecture: str, profile: finding.Profile, eva
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_windows_answer_as_whole_images(architecture, seed, increment, slices, profile) -> None:
     scan = small_scan(seed * 1000 + slices, increment, slices)
-    near, dense = (
-        answer(scan, architecture, profile, evaluate) for evaluate in (sparse.probabilities, sheets.probabilities)
-    )
+    near, dense = (answer(scan, architecture, profile, evaluate) for evaluate in (sparse.probabilities, grids.dense))
     for plane in finding.Plane:
         np.testing.assert_allclose(near.best[plane], dense.best[plane], atol=1e-5)
     assert near.status == dense.status
@@ -81,7 +79,7 @@ def test_the_cases_held_something() -> None:
 def test_few_candidates_need_few_pixels() -> None:
     random = np.random.default_rng(0)
     image, row, column = (random.integers(0, size, 30) for size in (50, 320, 320))
-    frame = sparse.Frame(size=(320, 320), stride=4, field=27)
+    frame = sparse.Frame(size=(320, 320), stride=4, field=24)
     assert sparse.plan(image, row, column, frame).pixels < 0.15 * np.unique(image).size * 320 * 320
 
 
@@ -92,14 +90,15 @@ def test_every_pixel_asked_about_lies_in_its_window_with_its_receptive_field(see
     count = int(random.integers(1, 400))
     image = random.integers(0, 6, count)
     row, column = random.integers(0, size[0], count), random.integers(0, size[1], count)
-    frame = sparse.Frame(size=size, stride=4, field=27)
+    frame = sparse.Frame(size=size, stride=4, field=24)
     made = sparse.plan(image, row, column, frame)
     place = np.stack([row, column], axis=1)
     assert (made.image[made.owner] == image).all()
     assert (made.core_low[made.owner] <= place).all()
     assert (place < made.core_high[made.owner]).all()
-    assert (made.low[made.owner] <= np.maximum(place - 27, 0)).all()
-    assert (made.high[made.owner] >= np.minimum(place + 28, size)).all()
+    cell = place // 4 * 4
+    assert (made.low[made.owner] <= np.maximum(cell - 24, 0)).all()
+    assert (made.high[made.owner] >= np.minimum(cell + 4 + 24, size)).all()
     for edge in (made.low, made.high, made.core_low, made.core_high):
         assert (edge % 4 == 0).all()
     assert sorted(np.concatenate(list(made.calls()))) == list(range(len(made.image)))

@@ -20,7 +20,7 @@ def _net(plane, architecture="dilated"):
         "spacing": [1.5, 0.5, 0.5],
         "stride": 4,
         "depth": 120,
-        "receptive_field": 27,
+        "receptive_field": 24,
         "levels": {"accept": 0.5, "low": 0.1, "high": 0.3},
         "recipe": {"command": "python -m training.train"},
     }

@@ -131,12 +131,12 @@ def test_without_candidates_no_net_is_asked(clean: scan.Phantom) -> None:
     assert (found.outcome, found.candidates, sum(nets.asked.values())) == (Outcome.ABSENT, (), 0)
 
 
-def test_only_images_with_candidates_are_asked_for(clean: scan.Phantom) -> None:
+def test_the_dense_way_asks_for_every_image(clean: scan.Phantom) -> None:
     nets = fakes.Constant(0.0)
     dense = dataclasses.replace(fakes.SPEC, evaluation=finding.Evaluation.DENSE)
     found = pipeline.find_calcium(clean.volume, nets, dense)
-    assert found.mask is not None
-    assert 0 < nets.asked[Plane.AXIAL] < found.mask.shape[0]
+    assert found.region is not None
+    assert nets.asked[Plane.AXIAL] == found.region[0].stop - found.region[0].start
 
 
 def test_windows_show_the_nets_fewer_pixels_than_whole_images(clean: scan.Phantom) -> None:

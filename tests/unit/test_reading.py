@@ -70,6 +70,22 @@ def test_every_lossless_syntax_gives_the_same_volume(tmp_path: pathlib.Path, syn
     assert np.array_equal(_load(small_ct.write(images, tmp_path)).volume.hu, _expected(3))
 
 
+@pytest.mark.parametrize(("signed", "stored"), [(0, 12), (0, 16), (1, 12), (1, 16)])
+def test_jpeg_ls_keeps_the_sign_at_any_depth(tmp_path: pathlib.Path, signed: int, stored: int) -> None:
+    depth = {"PixelRepresentation": signed, "BitsStored": stored, "HighBit": stored - 1, "RescaleIntercept": -24}
+    images = small_ct.series(3, **depth)
+    lowest = -(1 << stored - 1) if signed else 0
+    values = (
+        np.random.default_rng(3).integers(lowest, lowest + (1 << stored), (64, 64)).astype("<i2" if signed else "<u2")
+    )
+    for image in images:
+        image.PixelData = values.tobytes()
+    plain = _load(small_ct.write(images, tmp_path)).volume.hu
+    for image in images:
+        image.compress(uid.JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
+    assert np.array_equal(_load(small_ct.write(images, tmp_path)).volume.hu, plain)
+
+
 def test_signed_pixels_and_padding_become_air(tmp_path: pathlib.Path) -> None:
     images = small_ct.series(3, PixelRepresentation=1, RescaleIntercept=0)
     for image in images:

@@ -3,9 +3,9 @@ import pytest
 
 from cac import components, errors, finding, sheets, sparse, views
 from tests import fakes
-from tests.grids import SPEC, box, ramp, scan_with, voxels_at
+from tests.grids import SPEC, box, dense, ramp, scan_with, voxels_at
 
-EVALUATIONS = pytest.mark.parametrize("evaluate", [sheets.probabilities, sparse.probabilities])
+EVALUATIONS = pytest.mark.parametrize("evaluate", [dense, sparse.probabilities])
 
 
 def whole(cropped: views.Crop, plane: finding.Plane, number: int) -> np.ndarray:

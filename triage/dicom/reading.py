@@ -14,12 +14,13 @@ from typing import TypeVar
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom import uid
 from pydicom.pixels import utils as pixels
 
 from cac import errors as cac_errors
 from cac import reasons, volume
 from triage import domain, errors, spool
-from triage.dicom import headers
+from triage.dicom import headers, jpegls
 
 AIR_HU = -1024.0
 _THREADS = min(4, os.cpu_count() or 1)
@@ -190,7 +191,8 @@ def _refuse_mixed(series: SeriesHeaders) -> None:
 
 def _hu(dataset: pydicom.Dataset) -> NDArray[np.float32]:
     """Return an image in HU, padding as air; the rescale is linear (PS3.3 C.11.1)."""
-    stored = pixels.pixel_array(dataset)
+    fast = jpegls.NAME if dataset.file_meta.TransferSyntaxUID == uid.JPEGLSLossless else ""
+    stored = pixels.pixel_array(dataset, decoding_plugin=fast)
     slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
     hu = stored.astype(np.float32)
     hu *= np.float32(slope)
