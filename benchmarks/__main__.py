@@ -32,6 +32,7 @@ class Part:
 
 PARTS = (
     Part(module="scan", title="A scan", most=600),
+    Part(module="options", title="Other ways to run the nets", most=300),
     Part(module="receive", title="Receiving", most=600),
     Part(module="node", title="Time to flag", most=900),
     Part(module="worklist", title="The worklist at size", most=600),

@@ -1,4 +1,4 @@
-"""Time one scan, DICOM files in to finding and SEG out: windows around candidates against whole images.
+"""Time one scan, DICOM files in to finding and SEG out: windows around candidates against all images of the crop.
 
 `python -m benchmarks.scan` prints the table and fails where the two ways differ in anything that is kept. Both run in
 turns in one process. Synthetic cases measure the software, never clinical performance.
@@ -60,7 +60,8 @@ def cases(folder: pathlib.Path, quick: bool) -> Iterator[Case]:
         # The stack's length in mm is shared between above and below the heart's centre.
         style = scan.Style(above=76.0, below=(SLICES - 1) * 1.5 - 76.0, noise=18.0)
         made = scan.make(agatston=agatston, seed=seed, increment=1.5, mimics=6, style=style)
-        name = f"phantom, Agatston {made.agatston:.0f}" if agatston else f"phantom, zero with {len(made.mimics)} mimics"
+        what = f"Agatston {made.agatston:.0f}" if agatston else f"zero with {len(made.mimics)} mimics"
+        name = f"phantom {seed}, {what}"
         yield Case(name=name, files=phantom_series.write_series(made, folder / str(seed), seed=seed))
     data = os.environ.get("CAC_TRIAGE_TEST_DATA")
     real = pathlib.Path(data) / "series" / REAL[0] if data else None
