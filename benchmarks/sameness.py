@@ -103,7 +103,7 @@ def _small(engine: inference.Engine, number: int, held: "collections.Counter[str
         sheets.probabilities(crop, engine.predict, engine.spec),
     )
     for answers in ways:
-        per_voxel = {plane: views.to_source(crop, answer, found) for plane, answer in answers.items()}
+        per_voxel = {plane: views.to_source(crop, answer, found) for plane, answer in answers}
         fused.append(fusion.fuse(made, found, per_voxel, engine.spec.levels, profile))
     near, whole = fused
     held.update({"candidates": found.count})

@@ -113,7 +113,7 @@ def _ask(
         answers = sparse.probabilities(crop, predict, found, spec)
     else:
         answers = sheets.probabilities(crop, predict, spec)
-    return {plane: views.to_source(crop, answer, found) for plane, answer in answers.items()}
+    return {plane: views.to_source(crop, answer, found) for plane, answer in answers}
 
 
 def _finding(

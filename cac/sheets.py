@@ -82,20 +82,19 @@ def sheets(heart_crop: views.Crop, plane: finding.Plane, spec: finding.NetSpec) 
 
 def probabilities(
     heart_crop: views.Crop, predict: finding.Predict, spec: finding.NetSpec
-) -> dict[finding.Plane, volume.FloatArray]:
-    """Run the three nets over every image of the crop; each answer on the crop's grid.
+) -> Iterator[tuple[finding.Plane, volume.FloatArray]]:
+    """Run the three nets over every image of the crop; yield each plane's answer on the crop's grid.
 
     Overlapping parts of the slice axis merge by the larger probability. Raises PredictionError for an answer that is
     no probability map.
     """
-    answers: dict[finding.Plane, volume.FloatArray] = {}
     for plane in finding.Plane:
-        answers[plane] = np.zeros(heart_crop.hu.shape, dtype=np.float32)
+        answer = np.zeros(heart_crop.hu.shape, dtype=np.float32)
         for sheet in sheets(heart_crop, plane, spec):
-            across = np.moveaxis(answers[plane][sheet.start : sheet.stop], _ACROSS[plane], 0)
+            across = np.moveaxis(answer[sheet.start : sheet.stop], _ACROSS[plane], 0)
             ask = functools.partial(_ask, sheet, predict, across)
             together.each(ask, range(0, len(sheet.images), BATCH), spec.threads)
-    return answers
+        yield plane, answer
 
 
 def _ask(sheet: Sheet, predict: finding.Predict, across: volume.FloatArray, first: int) -> None:

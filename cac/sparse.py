@@ -88,8 +88,8 @@ class Plan:
 
 def probabilities(
     heart_crop: views.Crop, predict: finding.Predict, voxels: components.Components, spec: finding.NetSpec
-) -> dict[finding.Plane, volume.FloatArray]:
-    """Run the three nets in windows around source voxels; each answer on the crop's grid.
+) -> Iterator[tuple[finding.Plane, volume.FloatArray]]:
+    """Run the three nets in windows around source voxels; yield each plane's answer on the crop's grid.
 
     The values are those of `sheets.probabilities` at every sample that `views.to_source` reads for these voxels, and
     0 elsewhere. Raises PredictionError for an answer that is no probability map.
@@ -103,11 +103,12 @@ def probabilities(
     # Large ones first, so that no thread is left with one when the others have ended.
     calls.sort(key=lambda call: call[0].windows.pixels_of(call[1]), reverse=True)
     together.each(lambda call: call[0].ask(call[1], predict), calls, spec.threads)
-    answers = {plane: np.zeros(heart_crop.hu.shape, dtype=np.float32) for plane in finding.Plane}
-    for question in questions:
-        merged = answers[question.sheet.plane]
-        merged[question.samples] = np.maximum(merged[question.samples], question.seen)
-    return answers
+    for plane in finding.Plane:
+        answer = np.zeros(heart_crop.hu.shape, dtype=np.float32)
+        for question in questions:
+            if question.sheet.plane is plane:
+                answer[question.samples] = np.maximum(answer[question.samples], question.seen)
+        yield plane, answer
 
 
 def plan(image: IntArray, row: IntArray, column: IntArray, frame: Frame) -> Plan:

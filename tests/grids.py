@@ -1,5 +1,7 @@
 """Small volumes, boxes and voxels for tests of the nets' grid."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from cac import components, finding, heart, sheets, views, volume
@@ -31,7 +33,7 @@ def voxels_at(shape: tuple[int, ...], *where: tuple[int, int, int]) -> component
 
 def dense(
     cropped: views.Crop, predict: finding.Predict, voxels: components.Components, spec: finding.NetSpec
-) -> dict[finding.Plane, np.ndarray]:
+) -> Iterator[tuple[finding.Plane, np.ndarray]]:
     """Ask about whole images whatever the voxels, with the arguments of `sparse.probabilities`."""
     del voxels
     return sheets.probabilities(cropped, predict, spec)

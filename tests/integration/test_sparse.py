@@ -47,7 +47,7 @@ def answer(scan: volume.Volume, architecture: str, profile: finding.Profile, eva
     box = views.enclosing(dataclasses.replace(box, centre=middle), found, scan, spec)
     crop = views.crop(scan, box, spec, profile)
     answers = evaluate(crop, engine(architecture).predict, found, spec)
-    per_voxel = {plane: views.to_source(crop, values, found) for plane, values in answers.items()}
+    per_voxel = {plane: views.to_source(crop, values, found) for plane, values in answers}
     return fusion.fuse(scan, found, per_voxel, spec.levels, profile)
 
 

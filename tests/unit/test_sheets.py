@@ -51,7 +51,7 @@ def test_every_slice_of_a_stack_is_answered_however_long(slices: int, evaluate) 
     hu = np.where(np.random.default_rng(1).random((slices, 16, 16)) < 0.1, 300.0, 0.0)
     cropped = views.crop(scan_with(hu), box(16, (0, slices), 8.0), SPEC)
     voxels = components.find(hu >= 130)
-    for answer in evaluate(cropped, binary, voxels, SPEC).values():
+    for _, answer in evaluate(cropped, binary, voxels, SPEC):
         np.testing.assert_array_equal(answer[hu >= 130], 1)
 
 
@@ -67,7 +67,7 @@ def test_overlapping_parts_of_the_slices_merge_by_the_larger_probability(evaluat
             calls.append(stack.shape[2])
         return np.full(fakes.answered(stack, core).shape, 0.9 if len(calls) == 1 else 0.1, dtype=np.float32)
 
-    answer = evaluate(cropped, first_part_is_sure, components.find(hu >= 130), SPEC)[finding.Plane.SAGITTAL]
+    answer = dict(evaluate(cropped, first_part_is_sure, components.find(hu >= 130), SPEC))[finding.Plane.SAGITTAL]
     np.testing.assert_allclose(answer[:120, 8, 2], 0.9)
     np.testing.assert_allclose(answer[120:, 8, 2], 0.1)
     assert calls == [120, 120]
@@ -86,4 +86,4 @@ def test_an_answer_that_is_no_probability_map_is_an_error(wrong: str, evaluate) 
         return answer
 
     with pytest.raises(errors.PredictionError):
-        evaluate(cropped, predict, voxels_at((4, 40, 40), (1, 20, 20)), SPEC)
+        list(evaluate(cropped, predict, voxels_at((4, 40, 40), (1, 20, 20)), SPEC))
