@@ -43,8 +43,8 @@ def fill(url: str, studies: int, per_day: int = 500) -> None:
         run(_studies(kind, studies, per_day))
         for number in (1, 2):
             run(_series(kind, number))
-        for word in (_FAMILY, _GIVEN):
-            run(_words(word, studies))
+        for begin, length in ((1, 6), (8, 4)):
+            run(_words(begin, length))
         run(f"UPDATE counter SET value = {studies} WHERE name = 'flag'")
         for statement in [*indexes, *references]:
             run(statement)
@@ -166,6 +166,8 @@ def _series(kind: str, number: int) -> str:
         FROM study WHERE change_number % {number} = 0"""
 
 
-def _words(word: str, studies: int) -> str:
-    return f"""INSERT INTO patient_word (study_instance_uid, word)
-        {_numbers(studies)} SELECT {_uid()}, lower({word}) FROM drawn"""
+def _words(begin: int, length: int) -> str:
+    """Return the statement that notes the family names or the given ones."""
+    return f"""INSERT INTO patient_word (study_instance_uid, word, name, priority, received_at, outcome, study_date)
+        SELECT study_instance_uid, lower(substr(patient_name, {begin}, {length})),
+            ' ' || lower(replace(patient_name, '^', ' ')), priority, received_at, outcome, study_date FROM study"""
