@@ -106,8 +106,9 @@ def complaints(plan, *, sorts):
                 yield node
             continue
         rows = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        of_words = "patient_word" in (node.get("Relation Name") or node.get("Index Name") or "")
+        most = names.FEW + 1 if of_words or "Bitmap" in node["Node Type"] else MOST_ROWS
         sorted_ = node["Node Type"].endswith("Sort") and rows > (MOST_ROWS if sorts else HANDFUL)
-        most = names.FEW + 1 if node.get("Index Name") == "ix_patient_word_word" else MOST_ROWS
         if node["Node Type"] == "Seq Scan" or sorted_ or rows > most:
             yield f"{node['Node Type']}: {node.get('Relation Name')} {rows}"
 

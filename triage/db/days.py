@@ -27,7 +27,9 @@ KEPT = 256
 """Statements that are kept: to build one costs more than to ask it."""
 
 _DAY, _MONTH = "study_date", "study_month"
-_INNER, _FOUND = tables.Study.__table__.alias("inner"), tables.Study.__table__.alias("found")
+_NONE = "9"
+"""Stands for the key of a list without studies, and sorts last."""
+_INNER = tables.Study.__table__.alias("inner")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,7 +117,9 @@ def _heads(db: orm.Session, span: _Span, wanted: Wanted, number: int) -> Iterato
     query = _heads_query(_lateral(db), span.column, span.last is not None, wanted)
     values = {**wanted.values(), "first": span.first, "number": number}
     rows = db.execute(query, values if span.last is None else {**values, "last": span.last})
-    return (_Head(span.column, *row) for row in rows)
+    if _lateral(db):
+        return (_Head(span.column, *row) for row in rows)
+    return (_Head(span.column, unit, outcome, *_taken_apart(key)) for unit, outcome, key in rows if key != _NONE)
 
 
 @functools.lru_cache(KEPT)
@@ -132,15 +136,21 @@ def _heads_query(lateral: bool, name: str, ends: bool, wanted: Wanted) -> sa.Sel
     unit = unit.union_all(sa.select(following).where(unit.c.name.is_not(None)))
     kind = _outcomes(wanted.outcome)
     listed = _listed(name, unit.c.name, kind.c.outcome, wanted).limit(1).correlate(unit, kind)
-    if lateral:  # a join by the UID may become a hash of the whole table
+    number = sa.bindparam("number", type_=sa.Integer())
+    lists = unit.join(kind, sa.true())
+    if lateral:
         found = listed.lateral("found")
-        lists, key = unit.join(kind, sa.true()).join(found, sa.true()), tuple(found.c)
-    else:  # SQLite joins no table to what stands before it but by a value
-        uid = listed.with_only_columns(_INNER.c.study_instance_uid).scalar_subquery()
-        lists = unit.join(kind, sa.true()).join(_FOUND, _FOUND.c.study_instance_uid == uid)
-        key = order.key(_FOUND.c)
-    query = sa.select(unit.c.name, kind.c.outcome, *key[:2]).select_from(lists)
-    return query.order_by(*key).limit(sa.bindparam("number", type_=sa.Integer()))
+        query = sa.select(unit.c.name, kind.c.outcome, *tuple(found.c)[:2])
+        return query.select_from(lists.join(found, sa.true())).order_by(*found.c).limit(number)
+    # SQLite looks up one value a list, so the key is one text that sorts as its parts do.
+    parts = (sa.cast(_INNER.c.priority, sa.Text()), sa.type_coerce(_INNER.c.received_at, sa.Text()))
+    text = listed.with_only_columns(parts[0] + parts[1] + _INNER.c.study_instance_uid)
+    key = sa.func.coalesce(text.scalar_subquery(), _NONE).label("key")
+    return sa.select(unit.c.name, kind.c.outcome, key).select_from(lists).order_by(key).limit(number)
+
+
+def _taken_apart(key: str) -> tuple[domain.Priority, dt.datetime]:
+    return columns.READING_ORDER[int(key[0])], dt.datetime.fromisoformat(key[1:27]).replace(tzinfo=dt.UTC)
 
 
 def _read(

@@ -14,8 +14,10 @@ from sqlalchemy import orm
 
 from triage.db import flags, order, tables
 
-FEW = 40_000
+FEW = 20_000
 """So many words are read and sorted; where more begin alike, walking in reading order soon fills a page."""
+FEW_OF_SEVERAL = 40_000
+"""The same where a name is asked for by several words: what has them all is rarer."""
 
 WORD = tables.PatientWord.__table__.c
 _OTHER = tables.PatientWord.__table__.alias("other").c
@@ -52,21 +54,18 @@ def note(db: orm.Session, studies: Iterable[tables.Study]) -> None:
 
 def matching(of: order.Entity, asked: str) -> order.Condition:
     """Return the condition that each word of what is asked for begins a word of a study's patient's name."""
-    wanted = words(asked)
-    each = (
-        sa.exists().where(_OTHER.study_instance_uid == of.study_instance_uid, _begins(_OTHER.word, word, place))
-        for place, word in enumerate(wanted)
-    )
-    return sa.and_(*each) if wanted else sa.false()
+    wanted = _longest_first(asked)
+    if not wanted:
+        return sa.false()
+    where = [_OTHER.study_instance_uid == of.study_instance_uid, _begins(_OTHER.word, wanted[0])]
+    return sa.exists().where(*where, *_has(_OTHER.name, wanted[1:]))
 
 
 def values(asked: str) -> dict[str, str]:
     """Return the named values of `matching`."""
-    wanted = words(asked)
-    return {
-        **{f"word_{place}": word for place, word in enumerate(wanted)},
-        **{f"word_{place}_end": word + _LAST for place, word in enumerate(wanted)},
-    }
+    wanted = _longest_first(asked)
+    named = {f"word_{place}": f"% {_escaped(word)}%" for place, word in enumerate(wanted)}
+    return {**named, **({"begin": wanted[0], "end": wanted[0] + _LAST} if wanted else {})}
 
 
 def first(db: orm.Session, asked: str, where: Sequence[order.Condition], number: int) -> list[str] | None:
@@ -74,13 +73,13 @@ def first(db: orm.Session, asked: str, where: Sequence[order.Condition], number:
 
     `where` are conditions on `WORD`.
     """
-    wanted = words(asked)
+    wanted = _longest_first(asked)
     if not wanted:
         return []
     rare = _rare(db, wanted)
     if rare is None:
         return None
-    others = [WORD.name.contains(f" {word}", autoescape=True) for word in wanted if word != rare]
+    others = _has(WORD.name, [word for word in wanted if word != rare])
     query = sa.select(WORD.study_instance_uid).where(_begins(WORD.word, rare), *others, *where)
     found: list[str] = []
     for most in (2 * number, _MOST * number):  # a study is there as often as its name's words begin so
@@ -93,14 +92,29 @@ def first(db: orm.Session, asked: str, where: Sequence[order.Condition], number:
 
 def _rare(db: orm.Session, wanted: Sequence[str]) -> str | None:
     """Return a word that begins few words of names; the longer it is, the likelier."""
-    for word in sorted(wanted, key=len, reverse=True):
+    few = FEW if len(wanted) == 1 else FEW_OF_SEVERAL
+    for word in wanted:
         beyond = sa.select(sa.literal(1)).select_from(tables.PatientWord.__table__).where(_begins(WORD.word, word))
-        if db.scalar(beyond.limit(1).offset(FEW)) is None:
+        if db.scalar(beyond.limit(1).offset(few)) is None:
             return word
     return None
 
 
-def _begins(column: sa.SQLColumnExpression[str], word: str, place: int = 0) -> order.Condition:
-    start = sa.bindparam(f"word_{place}", word, type_=sa.Text())
-    end = sa.bindparam(f"word_{place}_end", word + _LAST, type_=sa.Text())
-    return sa.and_(column >= start, column < end)
+def _longest_first(asked: str) -> list[str]:
+    return sorted(words(asked), key=len, reverse=True)
+
+
+def _begins(column: sa.SQLColumnExpression[str], word: str) -> order.Condition:
+    begin = sa.bindparam("begin", word, type_=sa.Text())
+    return sa.and_(column >= begin, column < sa.bindparam("end", word + _LAST, type_=sa.Text()))
+
+
+def _has(name: sa.SQLColumnExpression[str], others: Sequence[str]) -> list[order.Condition]:
+    patterns = (
+        sa.bindparam(f"word_{place}", f"% {_escaped(word)}%", type_=sa.Text()) for place, word in enumerate(others, 1)
+    )
+    return [name.like(pattern, escape="/") for pattern in patterns]
+
+
+def _escaped(word: str) -> str:
+    return word.replace("_", "/_")  # of what a word may hold, all that LIKE knows
