@@ -65,7 +65,7 @@ def find(db: orm.Session, filters: Filters, place: order.Place | None, number: i
         where = [*_found(order.STUDY, filters), *order.after(order.STUDY, place, filters.priority)]
         where += [names.matching(order.STUDY, filters.patient_name)] if filters.patient_name else []
         return db.execute(query.where(*where)).all()
-    return db.execute(query.where(order.STUDY.study_instance_uid.in_(uids))).all() if uids else []
+    return db.execute(query.where(order.among(db, order.STUDY.study_instance_uid, uids))).all() if uids else []
 
 
 def _uids(db: orm.Session, filters: Filters, place: order.Place | None, number: int) -> list[str] | None:

@@ -139,7 +139,7 @@ def counts(db: session.Database) -> Mapping[str, Mapping[str, int]]:
 
 
 def _rows(db: orm.Session, studies: Sequence[Any]) -> list[StudyRow]:
-    series = tables.Series
+    series = tables.Series.__table__.c
     uids = [one.study_instance_uid for one in studies]
     images = {
         uid: (received, expected)
@@ -147,7 +147,7 @@ def _rows(db: orm.Session, studies: Sequence[Any]) -> list[StudyRow]:
             sa.select(
                 series.study_instance_uid, sa.func.sum(series.images_received), sa.func.sum(series.declared_images)
             )
-            .where(series.study_instance_uid.in_(uids))
+            .where(order.among(db, series.study_instance_uid, uids))
             .group_by(series.study_instance_uid)
         )
     }
