@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -117,25 +117,6 @@ def study(db: session.Database, study_uid: str) -> StudyDetail:
                 _series_row(one, vote, past[one.series_instance_uid]) for one, vote in zip(series, votes, strict=True)
             ),
         )
-
-
-def counts(db: session.Database) -> Mapping[str, Mapping[str, int]]:
-    """Count studies by priority and by outcome, series by state, runs by phase, and instances by kind."""
-    asked: Mapping[str, Any] = {
-        "priority": tables.Study.priority,
-        "outcome": tables.Study.outcome,
-        "series": tables.Series.state,
-        "runs": results.Run.phase,
-        "instances": tables.Instance.kind,
-    }
-    with db.read() as open_session:
-        return {
-            name: {
-                word.value: number
-                for word, number in open_session.execute(sa.select(column, sa.func.count()).group_by(column))
-            }
-            for name, column in asked.items()
-        }
 
 
 def _rows(db: orm.Session, studies: Sequence[Any]) -> list[StudyRow]:
