@@ -2,8 +2,8 @@
 
 What the numbers are like: 500 studies a day; of a thousand about 440 are absent (of these nine in ten low), 300
 present (one in twenty high), 130 in doubt, 110 unsuitable, 20 failed, and the newest fifty pending. One in twenty was
-sent up to a month late. Six patients have ten studies. Names are made of syllables; some are
-common, most are rare.
+sent up to a month late. Six patients have ten studies. Names are made of
+syllables; some are common, most are rare.
 """
 
 import contextlib
