@@ -2,7 +2,8 @@
 
 What the numbers are like: 500 studies a day; of a thousand about 440 are absent (of these nine in ten low), 300
 present (one in twenty high), 130 in doubt, 110 unsuitable, 20 failed, and the newest fifty pending. One in twenty was
-sent up to a month late. Six patients have ten studies. Names are made of syllables.
+sent up to a month late. Six patients have ten studies. Names are made of
+syllables; some are common, most are rare.
 """
 
 import contextlib
@@ -29,6 +30,8 @@ _JSON = {"sqlite": "{text}", "postgresql": "cast({text} as json)"}
 _FALSE = {"sqlite": "0", "postgresql": "false"}
 
 START = "2020-01-01"
+COMMON_NAME = "bababa"
+"""The family name that one in sixty-four patients has."""
 _SYLLABLES = "BADOGILEMANOPIRUSATEVOWEXIZUKARO"
 _REASON = '[{"code": "no_calcium", "text": "No candidate at or above 130 HU near the heart is accepted or in doubt."}]'
 
@@ -36,18 +39,20 @@ _REASON = '[{"code": "no_calcium", "text": "No candidate at or above 130 HU near
 def fill(url: str, studies: int, per_day: int = 500) -> None:
     """Fill a migrated, empty database, its indexes made last; then gather statistics where the database keeps them."""
     with _connected(url) as (kind, run):
-        indexes = _take_indexes(kind, run)
+        indexes, references = _take_indexes(kind, run), _take_references(kind, run)
         run(_studies(kind, studies, per_day))
         for number in (1, 2):
             run(_series(kind, number))
-        for word in (_syllables("patient", 3), _syllables("patient * 7 + 3", 2)):
-            run(_words(word, studies))
+        for begin, length in ((1, 6), (8, 4)):
+            run(_words(begin, length))
         run(f"UPDATE counter SET value = {studies} WHERE name = 'flag'")
-        for statement in indexes:
+        for statement in [*indexes, *references]:
             run(statement)
         if kind == "postgresql":
             for table in TABLES:
-                run(f"ANALYZE {table}")
+                run(f"VACUUM ANALYZE {table}")
+        elif any(run(f"PRAGMA foreign_key_check({table})") for table in TABLES):
+            raise RuntimeError("a series or a word has no study")
 
 
 @contextlib.contextmanager
@@ -55,7 +60,7 @@ def _connected(url: str) -> Iterator[tuple[str, Run]]:
     if url.startswith("sqlite:"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
         try:
-            for pragma in ("synchronous=OFF", "cache_size=-400000", "temp_store=MEMORY"):
+            for pragma in ("synchronous=OFF", "journal_mode=OFF", "cache_size=-400000", "temp_store=MEMORY"):
                 connection.execute(f"PRAGMA {pragma}")
             yield "sqlite", lambda statement: connection.execute(statement).fetchall()
         finally:
@@ -66,6 +71,8 @@ def _connected(url: str) -> Iterator[tuple[str, Run]]:
         parts.username or "postgres", host=parts.hostname, port=parts.port or 5432, database=parts.path.lstrip("/")
     )
     try:
+        for setting in ("maintenance_work_mem = '256MB'", "work_mem = '256MB'", "synchronous_commit = off"):
+            server.run(f"SET {setting}")
         yield "postgresql", lambda statement: server.run(statement) or []
     finally:
         server.close()
@@ -87,6 +94,20 @@ def _take_indexes(kind: str, run: Run) -> list[str]:
     return [statement for _, statement in found]
 
 
+def _take_references(kind: str, run: Run) -> list[str]:
+    """Drop PostgreSQL's foreign keys of the tables; return what makes them again: one join checks all rows at once."""
+    if kind == "sqlite":  # checks none on this connection, and all of them at the end
+        return []
+    names = ", ".join(f"'{table}'::regclass" for table in TABLES)
+    found = run(
+        f"""SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE contype = 'f' AND conrelid IN ({names})"""
+    )
+    for table, name, _ in found:
+        run(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    return [f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for table, name, definition in found]
+
+
 def _numbers(studies: int) -> str:
     """Return the table `drawn`: a study's number from 1, its age's jitter, its die and its patient."""
     return f"""WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < {studies}),
@@ -106,6 +127,15 @@ def _syllables(number: str, count: int) -> str:
     return " || ".join(parts)
 
 
+def _skewed(number: str, names: int) -> str:
+    """Return a name's rank below `names`: the square of an even number, so that the commonest has 1 / sqrt(names)."""
+    return f"(({number}) % {names} * (({number}) % {names}) / {names})"
+
+
+_FAMILY = _syllables(_skewed("patient", 4096), 3)
+_GIVEN = _syllables(_skewed("patient / 4096 * 7 + patient * 3", 256), 2)
+
+
 def _studies(kind: str, studies: int, per_day: int) -> str:
     seconds = f"i * {86400 / per_day}"
     late = f"{seconds} - CASE WHEN late < 30 THEN late * 86400 ELSE 0 END"
@@ -117,7 +147,7 @@ def _studies(kind: str, studies: int, per_day: int) -> str:
         {_numbers(studies)}, judged AS (SELECT drawn.*, CASE WHEN i > {studies} - 50 THEN 'pending'
             WHEN die < 440 THEN 'absent' WHEN die < 740 THEN 'present' WHEN die < 870 THEN 'indeterminate'
             WHEN die < 980 THEN 'unsuitable' ELSE 'failed' END AS outcome FROM drawn)
-        SELECT {_uid()}, 'P' || patient, {_syllables("patient", 3)} || '^' || {_syllables("patient * 7 + 3", 2)},
+        SELECT {_uid()}, 'P' || patient, {_FAMILY} || '^' || {_GIVEN},
             '19500101', 'A' || i, {_DATE[kind].format(start=START, seconds=late)}, 'CT Cardiac Calcium Scoring',
             {_JSON[kind].format(text="'[]'")}, {_FALSE[kind]}, {_FALSE[kind]}, {moment}, 44,
             CASE WHEN outcome = 'absent' AND die < 396 THEN 2 WHEN outcome = 'present' AND die < 455 THEN 0 ELSE 1 END,
@@ -136,6 +166,8 @@ def _series(kind: str, number: int) -> str:
         FROM study WHERE change_number % {number} = 0"""
 
 
-def _words(word: str, studies: int) -> str:
-    return f"""INSERT INTO patient_word (study_instance_uid, word)
-        {_numbers(studies)} SELECT {_uid()}, lower({word}) FROM drawn"""
+def _words(begin: int, length: int) -> str:
+    """Return the statement that notes the family names or the given ones."""
+    return f"""INSERT INTO patient_word (study_instance_uid, word, name, priority, received_at, outcome, study_date)
+        SELECT study_instance_uid, lower(substr(patient_name, {begin}, {length})),
+            ' ' || lower(replace(patient_name, '^', ' ')), priority, received_at, outcome, study_date FROM study"""

@@ -131,6 +131,7 @@ def serving(application: fastapi.FastAPI) -> Iterator[httpx.Client]:
     config = uvicorn.Config(application, log_config=None, access_log=False, ws="none", lifespan="off")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does for sockets of its own alone
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -26,7 +26,7 @@ class Desk:
     clock: Callable[[], dt.datetime] = domain.utc_now
 
 
-def _desk(request: fastapi.Request) -> Desk:
+async def _desk(request: fastapi.Request) -> Desk:  # async: no thread is needed to take it
     desk: Desk = request.app.state.desk
     return desk
 

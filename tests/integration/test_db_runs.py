@@ -5,7 +5,7 @@ import pytest
 
 from cac import reasons
 from triage import domain, errors
-from triage.db import arrivals, assembly, runs, worklist
+from triage.db import arrivals, assembly, runs, timings, worklist
 
 Code = reasons.ReasonCode
 WHY = reasons.reason(Code.ERROR, what="OSError")
@@ -256,4 +256,4 @@ def test_the_worklist_counts_images_received_and_expected(db):
     fill(db, 1)
     row = worklist.page(db, worklist.Filters(), None, 5).items[0]
     assert (row.images_received, row.images_expected) == (1, 10)
-    assert worklist.counts(db)["series"] == {"receiving": 1}
+    assert timings.waiting(db).series[domain.SeriesState.RECEIVING] == 1

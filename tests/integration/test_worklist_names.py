@@ -1,15 +1,18 @@
 """A patient's name is found by its words, however it came into the database."""
 
+import datetime as dt
+
 import alembic.command
 import instances as some
 import pytest
 
 from benchmarks import filling
-from triage.db import arrivals, names, session, worklist
+from triage import domain
+from triage.db import arrivals, flags, names, session, worklist
 
 
-def found(db, name):
-    page = worklist.page(db, worklist.Filters(patient_name=name), None, 50)
+def found(db, name, **filters):
+    page = worklist.page(db, worklist.Filters(patient_name=name, **filters), None, 50)
     return [row.study_instance_uid for row in page.items]
 
 
@@ -37,9 +40,32 @@ def test_a_long_name_with_many_words_is_cut_to_what_an_index_takes():
     ]
 
 
-def test_names_and_months_from_before_the_migration_are_found(tmp_path):
-    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
-    session.upgrade(url)
+def test_a_name_is_found_among_others_of_its_flag_and_day(db):
+    arrivals.note(db, some.instance(1, study_date=""), None, some.RULES, some.NOW)
+    arrivals.note(db, some.instance(2, study_date="20260105"), None, some.RULES, some.NOW)
+    name = some.instance(1).patient_name.split("^")[0]
+    day = dt.date(2026, 1, 5)
+    assert found(db, name, date_from=day, date_to=day) == [some.STUDY]
+    assert found(db, name, outcome=domain.Outcome.ABSENT) == []
+    with db.write() as opened:
+        study = flags.lock(opened, [some.STUDY])[some.STUDY]
+        low = domain.Flag(priority=domain.Priority.LOW, outcome=domain.Outcome.ABSENT, reasons=())
+        flags.write(opened, study, low, some.NOW)
+    assert found(db, name, outcome=domain.Outcome.ABSENT) == [some.STUDY]
+    assert found(db, name, priority=domain.Priority.LOW, date_from=day) == [some.STUDY]
+    assert found(db, name, priority=domain.Priority.ROUTINE) == []
+
+
+def test_a_name_that_is_common_is_found_like_a_rare_one(db, monkeypatch):
+    arrivals.note(db, some.instance(1, patient_name="M_ller^Anna Lena"), None, some.RULES, some.NOW)
+    for name in ("FEW", "FEW_OF_SEVERAL"):
+        monkeypatch.setattr(names, name, 0)
+    assert found(db, "anna") == found(db, "len m_l") == found(db, "a l", date_from=dt.date(2020, 1, 1)) == [some.STUDY]
+    assert found(db, "anna mxl") == found(db, "nna") == found(db, "anna otto", date_from=dt.date(2020, 1, 1)) == []
+
+
+def test_names_and_months_from_before_the_migrations_are_found(database_url):
+    url = database_url
     filling.fill(url, 40)
     alembic.command.downgrade(session._config(url), "0001")
     assert not session.at_head(url)

@@ -77,6 +77,7 @@ def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt
     series = _series(db, instances, studies)
     held = _held(db, instances)
     unnamed = [uid for uid, study in studies.items() if not (study.content_version and study.patient_name)]
+    undated = [uid for uid, study in studies.items() if not study.study_date]
     touched: set[str] = set()
     answers = []
     for instance, _ in items:
@@ -90,7 +91,10 @@ def _note_all(db: orm.Session, items: Sequence[Pair], site: rules.Rules, now: dt
     db.flush()
     sent = [(number, instance.series_instance_uid) for instance, number in items if number is not None]
     transfers.delivered(db.connection(), sent, now)
-    names.note(db, {uid: studies[uid].patient_name for uid in unnamed})
+    names.note(db, [studies[uid] for uid in unnamed])
+    for uid in undated:
+        if studies[uid].study_date:
+            flags.follow(db, studies[uid])
     for uid in sorted(touched):
         flags.refresh(db, studies[uid], site, now)
     return answers

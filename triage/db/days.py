@@ -9,41 +9,54 @@ those lists are read whose first study may stand on the page. The cost grows wit
 import dataclasses
 import datetime as dt
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import orm
+from sqlalchemy.dialects import postgresql
 
 from triage import domain
-from triage.db import columns, order, tables
+from triage.db import columns, names, order, tables
 
 AT_ONCE = 6
 """Lists read by the first statement: the outcomes of one day. Each further one reads twice as many."""
-
-_DAY, _MONTH = "study_date", "study_month"
-
-# Made once: to name a table anew costs more than to ask it.
-_INNER, _FOUND = orm.aliased(tables.Study), orm.aliased(tables.Study)
-
 MOST_AT_ONCE = 96
 """SQLite takes no more than 500 parts in a statement."""
+KEPT = 256
+"""Statements that are kept: to build one costs more than to ask it."""
 
-Also = Callable[[order.Entity], Sequence[order.Condition]]
+_DAY, _MONTH = "study_date", "study_month"
+_NONE = "9"
+"""Stands for the key of a list without studies, and sorts last."""
+_INNER = tables.Study.__table__.alias("inner")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Say what a page holds beside its dates; `also` are conditions that no list is made for."""
+    """Say what a page holds beside its dates; two are equal where the same statement asks for them, by other values."""
 
     outcome: domain.Outcome | None
     priority: domain.Priority | None
-    place: order.Place | None
-    also: Also
+    place: order.Place | None = dataclasses.field(compare=False)
+    name: str | None = dataclasses.field(compare=False)
+    _from: domain.Priority | None = dataclasses.field(init=False)
+    _words: int | None = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_from", None if self.place is None else self.place.priority)
+        object.__setattr__(self, "_words", None if self.name is None else len(names.words(self.name)))
 
     def of(self, study: order.Entity) -> list[order.Condition]:
         """Return the conditions on a list."""
-        return [*order.after(study, self.place, self.priority), *self.also(study)]
+        return [
+            *order.after(study, self.place, self.priority),
+            *([names.matching(study, self.name)] if self.name else []),
+        ]
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the conditions."""
+        return {**order.values(self.place), **(names.values(self.name) if self.name else {})}
 
 
 class _Span(NamedTuple):
@@ -52,16 +65,6 @@ class _Span(NamedTuple):
     column: str
     first: str
     last: str | None
-
-    def upper(self, column: Any) -> list[order.Condition]:
-        """Return the condition that ends the span."""
-        if self.last is None:
-            return []
-        return [column <= self.last if self.column == _DAY else column < self.last]
-
-    def bounds(self, column: Any) -> list[order.Condition]:
-        """Return the conditions that hold within the span."""
-        return [column >= self.first if self.column == _DAY else column > self.first, *self.upper(column)]
 
 
 class _Head(NamedTuple):
@@ -86,7 +89,10 @@ def first(db: orm.Session, dates: tuple[dt.date | None, dt.date | None], wanted:
     size = AT_ONCE
     while heads and not (len(found) >= number and heads[0].key() > found[number - 1][0]):
         group, heads = heads[:size], heads[size:]
-        found = sorted([*found, *_read(db, group, wanted, number)])
+        for column in (_DAY, _MONTH):
+            lists = [head for head in group if head.column == column]
+            found += _read(db, column, lists, wanted, number) if lists else []
+        found.sort()
         size = min(2 * size, MOST_AT_ONCE)
     # Studies received at the same moment as the last one are kept: which of them come first, the database says.
     return [uid for key, uid in found if len(found) <= number or key <= found[number - 1][0]]
@@ -108,39 +114,92 @@ def _spans(first: dt.date | None, last: dt.date | None) -> Iterator[_Span]:
 
 def _heads(db: orm.Session, span: _Span, wanted: Wanted, number: int) -> Iterator[_Head]:
     """Look up the first study of each list of a span; of so many lists as may stand on a page."""
-    column = getattr(tables.Study, span.column)
-    unit = sa.select(sa.func.min(column).label("name")).where(*span.bounds(column)).cte("unit", recursive=True)
-    following = sa.select(sa.func.min(column)).where(column > unit.c.name, *span.upper(column)).scalar_subquery()
+    query = _heads_query(_lateral(db), span.column, span.last is not None, wanted)
+    values = {**wanted.values(), "first": span.first, "number": number}
+    rows = db.execute(query, values if span.last is None else {**values, "last": span.last})
+    if _lateral(db):
+        return (_Head(span.column, *row) for row in rows)
+    return (_Head(span.column, unit, outcome, *_taken_apart(key)) for unit, outcome, key in rows if key != _NONE)
+
+
+@functools.lru_cache(KEPT)
+def _heads_query(lateral: bool, name: str, ends: bool, wanted: Wanted) -> sa.Select[Any]:
+    column, begin, end = (
+        order.STUDY[name],
+        sa.bindparam("first", type_=sa.Text()),
+        sa.bindparam("last", type_=sa.Text()),
+    )
+    upper = [column <= end if name == _DAY else column < end] if ends else []
+    begun = column >= begin if name == _DAY else column > begin
+    unit = sa.select(sa.func.min(column).label("name")).where(begun, *upper).cte("unit", recursive=True)
+    following = sa.select(sa.func.min(column)).where(column > unit.c.name, *upper).scalar_subquery()
     unit = unit.union_all(sa.select(following).where(unit.c.name.is_not(None)))
     kind = _outcomes(wanted.outcome)
-    listed = (
-        sa.select(*order.key(_INNER))
-        .where(getattr(_INNER, span.column) == unit.c.name, _INNER.outcome == kind.c.outcome, *wanted.of(_INNER))
-        .order_by(*order.key(_INNER))
-        .limit(1)
-        .correlate(unit, kind)
-    )
-    if db.get_bind().dialect.name == "postgresql":
-        found = listed.lateral("found")  # a join by the UID may become a hash of the whole table
-        lists, key = unit.join(kind, sa.true()).join(found, sa.true()), tuple(found.c)
-    else:  # SQLite joins no table to what stands before it but by a value
-        uid = listed.with_only_columns(_INNER.study_instance_uid).scalar_subquery()
-        lists, key = unit.join(kind, sa.true()).join(_FOUND, _FOUND.study_instance_uid == uid), order.key(_FOUND)
-    query = sa.select(unit.c.name, kind.c.outcome, *key[:2]).select_from(lists).order_by(*key).limit(number)
-    return (_Head(span.column, *row) for row in db.execute(query))
+    listed = _listed(name, unit.c.name, kind.c.outcome, wanted).limit(1).correlate(unit, kind)
+    number = sa.bindparam("number", type_=sa.Integer())
+    lists = unit.join(kind, sa.true())
+    if lateral:
+        found = listed.lateral("found")
+        query = sa.select(unit.c.name, kind.c.outcome, *tuple(found.c)[:2])
+        return query.select_from(lists.join(found, sa.true())).order_by(*found.c).limit(number)
+    # SQLite looks up one value a list, so the key is one text that sorts as its parts do.
+    parts = (sa.cast(_INNER.c.priority, sa.Text()), sa.type_coerce(_INNER.c.received_at, sa.Text()))
+    text = listed.with_only_columns(parts[0] + parts[1] + _INNER.c.study_instance_uid)
+    key = sa.func.coalesce(text.scalar_subquery(), _NONE).label("key")
+    return sa.select(unit.c.name, kind.c.outcome, key).select_from(lists).order_by(key).limit(number)
 
 
-def _read(db: orm.Session, heads: Sequence[_Head], wanted: Wanted, number: int) -> list[tuple[Any, str]]:
-    """Read the first studies of lists: of each so many as a page may hold."""
-    study, parts = tables.Study, []
-    key = order.key(study)
-    for head in heads:
-        listed = sa.select(*key).where(
-            getattr(study, head.column) == head.unit, study.outcome == head.outcome, *wanted.of(study)
-        )
-        parts.append(sa.select(listed.order_by(*key).limit(number).subquery()))
-    rows = db.execute(sa.union_all(*parts))
+def _taken_apart(key: str) -> tuple[domain.Priority, dt.datetime]:
+    return columns.READING_ORDER[int(key[0])], dt.datetime.fromisoformat(key[1:27]).replace(tzinfo=dt.UTC)
+
+
+def _read(
+    db: orm.Session, column: str, lists: Sequence[_Head], wanted: Wanted, number: int
+) -> list[tuple[tuple[int, dt.datetime], str]]:
+    """Read the first studies of all lists together: so many as a page may hold."""
+    values: Mapping[str, Any]
+    if _lateral(db):
+        query = _read_lateral(column, wanted)
+        values = {"units": [head.unit for head in lists], "outcomes": [head.outcome.value for head in lists]}
+    else:
+        query = _read_union(column, len(lists), wanted)
+        values = {f"unit_{place}": head.unit for place, head in enumerate(lists)}
+        values = {**values, **{f"outcome_{place}": head.outcome for place, head in enumerate(lists)}}
+    rows = db.execute(query, {**wanted.values(), **values, "number": number})
     return [((columns.READING_ORDER.index(priority), moment), uid) for priority, moment, uid in rows]
+
+
+@functools.lru_cache(KEPT)
+def _read_lateral(column: str, wanted: Wanted) -> sa.Select[Any]:
+    texts = postgresql.ARRAY(sa.Text())
+    units, outcomes = (sa.bindparam(name, type_=texts) for name in ("units", "outcomes"))
+    lists = sa.func.unnest(units, outcomes).table_valued("unit", "outcome").render_derived("lists")
+    listed = _listed(column, lists.c.unit, lists.c.outcome, wanted).limit(sa.bindparam("number", type_=sa.Integer()))
+    found = listed.correlate(lists).lateral("found")
+    query = sa.select(*found.c).select_from(lists.join(found, sa.true()))
+    return query.order_by(*found.c).limit(sa.bindparam("number", type_=sa.Integer()))
+
+
+@functools.lru_cache(KEPT)
+def _read_union(column: str, lists: int, wanted: Wanted) -> sa.Select[Any]:
+    number, word = sa.bindparam("number", type_=sa.Integer()), columns.Word(domain.Outcome)
+    parts = (
+        _listed(column, sa.bindparam(f"unit_{each}"), sa.bindparam(f"outcome_{each}", type_=word), wanted)
+        for each in range(lists)
+    )
+    found = sa.union_all(*(sa.select(part.limit(number).subquery()) for part in parts)).subquery("found")
+    return sa.select(*found.c).order_by(*found.c).limit(number)
+
+
+def _listed(column: str, unit: Any, outcome: Any, wanted: Wanted) -> sa.Select[Any]:
+    """Select the keys of one list, in order."""
+    key = order.key(_INNER.c)
+    where = (_INNER.c[column] == unit, _INNER.c.outcome == outcome, *wanted.of(_INNER.c))
+    return sa.select(*key).where(*where).order_by(*key)
+
+
+def _lateral(db: orm.Session) -> bool:
+    return db.get_bind().dialect.name == "postgresql"
 
 
 @functools.cache

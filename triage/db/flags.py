@@ -88,6 +88,17 @@ def write(db: orm.Session, study: tables.Study, flag: domain.Flag, now: dt.datet
     if written.rowcount != 1:  # type: ignore[attr-defined]
         raise session.Crossed("the study moved while its flag was decided")
     db.refresh(study)
+    follow(db, study)
+
+
+def follow(db: orm.Session, study: tables.Study) -> None:
+    """Bring what the words of a locked study's patient's name repeat of it to what it is now."""
+    db.execute(
+        sa.update(tables.PatientWord)
+        .where(tables.PatientWord.study_instance_uid == study.study_instance_uid)
+        .values(priority=study.priority, outcome=study.outcome, study_date=study.study_date)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def next_change(db: orm.Session) -> int:

@@ -1,23 +1,30 @@
 """Patients' names by their words: what a search finds through an index, alike on both databases.
 
-A part from the middle of a name can be found by no index that both databases bring; the beginning of a word can.
+A part from the middle of a name can be found by no index that both databases bring; the beginning of a word can. Each
+word bears its study's place in the reading order, what the worklist sifts by and the name's other words (kept by
+`flags.follow`), so that one index answers a search and no study is looked up that is not shown.
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from triage.db import flags, order, tables
 
-FEW = 2000
-"""So many studies are gathered and sorted; where more have the name, walking in reading order soon fills a page."""
+FEW = 20_000
+"""So many words are read and sorted; where more begin alike, walking in reading order soon fills a page."""
+FEW_OF_SEVERAL = 40_000
+"""The same where a name is asked for by several words: what has them all is rarer."""
 
-_OTHER = orm.aliased(tables.PatientWord)
+WORD = tables.PatientWord.__table__.c
+_OTHER = tables.PatientWord.__table__.alias("other").c
 _LONGEST = 64
 _MOST = 16
+_LONGEST_NAME = 400
+"""PostgreSQL indexes no more than 2,700 bytes; what goes beyond is found by single words alone."""
 _LAST = "\U0010ffff"
 """Follows every character, so that a word and it end the range of all words that begin with the word."""
 
@@ -28,36 +35,86 @@ def words(name: str) -> list[str]:
     return list(dict.fromkeys(word[:_LONGEST] for word in re.findall(r"\w+", plain)))[:_MOST]
 
 
-def note(db: orm.Session, names: Mapping[str, str]) -> None:
-    """Note the names of studies, by their UIDs; what is noted already stays."""
-    rows = [{"study_instance_uid": uid, "word": word} for uid in sorted(names) for word in words(names[uid])]
+def note(db: orm.Session, studies: Iterable[tables.Study]) -> None:
+    """Note the names of studies; what is noted already stays."""
+    rows = []
+    for study in sorted(studies, key=lambda one: one.study_instance_uid):
+        wanted = words(study.patient_name)
+        shared = {
+            "study_instance_uid": study.study_instance_uid,
+            "name": "".join(f" {word}" for word in wanted)[:_LONGEST_NAME],
+            "priority": study.priority,
+            "received_at": study.received_at,
+            "outcome": study.outcome,
+            "study_date": study.study_date,
+        }
+        rows += [{**shared, "word": word} for word in wanted]
     flags.insert_missing(db, tables.PatientWord, rows)
 
 
 def matching(of: order.Entity, asked: str) -> order.Condition:
     """Return the condition that each word of what is asked for begins a word of a study's patient's name."""
-    wanted = words(asked)
-    return sa.and_(*(_has(of.study_instance_uid, word) for word in wanted)) if wanted else sa.false()
+    wanted = _longest_first(asked)
+    if not wanted:
+        return sa.false()
+    where = [_OTHER.study_instance_uid == of.study_instance_uid, _begins(_OTHER.word, wanted[0])]
+    return sa.exists().where(*where, *_has(_OTHER.name, wanted[1:]))
 
 
-def few(db: orm.Session, asked: str) -> sa.Subquery | None:
-    """Return the UIDs of the studies whose patient's name matches; None where there are more than a few."""
-    wanted = sorted(words(asked), key=len, reverse=True)
-    row = tables.PatientWord
-    # The longest word is the rarest; the others are looked up for each study that has it.
-    conditions = (
-        [_begins(row.word, wanted[0]), *(_has(row.study_instance_uid, one) for one in wanted[1:])]
-        if wanted
-        else [sa.false()]
-    )
-    found = sa.select(row.study_instance_uid).where(*conditions).limit(FEW + 1).subquery()
-    number = db.scalar(sa.select(sa.func.count()).select_from(found)) or 0
-    return sa.select(found.c.study_instance_uid).distinct().subquery() if number <= FEW else None
+def values(asked: str) -> dict[str, str]:
+    """Return the named values of `matching`."""
+    wanted = _longest_first(asked)
+    named = {f"word_{place}": f"% {_escaped(word)}%" for place, word in enumerate(wanted)}
+    return {**named, **({"begin": wanted[0], "end": wanted[0] + _LAST} if wanted else {})}
 
 
-def _has(uid: sa.SQLColumnExpression[str], word: str) -> order.Condition:
-    return sa.exists().where(_OTHER.study_instance_uid == uid, _begins(_OTHER.word, word))
+def first(db: orm.Session, asked: str, where: Sequence[order.Condition], number: int) -> list[str] | None:
+    """Return the UIDs of the first `number` studies with a name, in reading order; None where each word is common.
+
+    `where` are conditions on `WORD`.
+    """
+    wanted = _longest_first(asked)
+    if not wanted:
+        return []
+    rare = _rare(db, wanted)
+    if rare is None:
+        return None
+    others = _has(WORD.name, [word for word in wanted if word != rare])
+    query = sa.select(WORD.study_instance_uid).where(_begins(WORD.word, rare), *others, *where)
+    found: list[str] = []
+    for most in (2 * number, _MOST * number):  # a study is there as often as its name's words begin so
+        rows = db.scalars(query.order_by(*order.key(WORD)).limit(most)).all()
+        found = list(dict.fromkeys(rows))[:number]
+        if len(found) == number or len(rows) < most:
+            break
+    return found
+
+
+def _rare(db: orm.Session, wanted: Sequence[str]) -> str | None:
+    """Return a word that begins few words of names; the longer it is, the likelier."""
+    few = FEW if len(wanted) == 1 else FEW_OF_SEVERAL
+    for word in wanted:
+        beyond = sa.select(sa.literal(1)).select_from(tables.PatientWord.__table__).where(_begins(WORD.word, word))
+        if db.scalar(beyond.limit(1).offset(few)) is None:
+            return word
+    return None
+
+
+def _longest_first(asked: str) -> list[str]:
+    return sorted(words(asked), key=len, reverse=True)
 
 
 def _begins(column: sa.SQLColumnExpression[str], word: str) -> order.Condition:
-    return sa.and_(column >= word, column < word + _LAST)
+    begin = sa.bindparam("begin", word, type_=sa.Text())
+    return sa.and_(column >= begin, column < sa.bindparam("end", word + _LAST, type_=sa.Text()))
+
+
+def _has(name: sa.SQLColumnExpression[str], others: Sequence[str]) -> list[order.Condition]:
+    patterns = (
+        sa.bindparam(f"word_{place}", f"% {_escaped(word)}%", type_=sa.Text()) for place, word in enumerate(others, 1)
+    )
+    return [name.like(pattern, escape="/") for pattern in patterns]
+
+
+def _escaped(word: str) -> str:
+    return word.replace("_", "/_")  # of what a word may hold, all that LIKE knows

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from triage import domain
-from triage.db import days, names, order, tables
+from triage.db import days, names, order
 
 _SHOWN = (
     "study_instance_uid",
@@ -45,7 +45,7 @@ class Filters:
 
 def shown() -> sa.Select[Any]:
     """Select of studies what a line of the worklist shows; rows cost less than objects that could be changed."""
-    return sa.select(*(getattr(tables.Study, name) for name in _SHOWN))
+    return sa.select(*(order.STUDY[name] for name in _SHOWN))
 
 
 def place_of(row: sa.Row[Any]) -> order.Place:
@@ -56,26 +56,30 @@ def place_of(row: sa.Row[Any]) -> order.Place:
 def find(db: orm.Session, filters: Filters, place: order.Place | None, number: int) -> Sequence[sa.Row[Any]]:
     """Return the first `number` studies after a place, in reading order.
 
-    A patient's name that few studies have finds first, then a patient's number or an accession number, then a range
-    of dates, then an outcome or a priority. The others only sift what is found.
+    A patient's number or an accession number finds first, then a patient's name that is not all too common, then a
+    range of dates, then an outcome or a priority. The others only sift what is found.
     """
-    study, name = tables.Study, filters.patient_name
-    query = shown().order_by(*order.key(study)).limit(number)
-    gathered = names.few(db, name) if name else None
-    if gathered is not None:
-        query = query.join(gathered, study.study_instance_uid == gathered.c.study_instance_uid)
-        where = [*_sifted(study, filters), *order.after(study, place, filters.priority)]
+    query = shown().order_by(*order.key(order.STUDY)).limit(number)
+    uids = None if _by_key(filters) else _uids(db, filters, place, number)
+    if uids is None:
+        where = [*_found(order.STUDY, filters), *order.after(order.STUDY, place, filters.priority)]
+        where += [names.matching(order.STUDY, filters.patient_name)] if filters.patient_name else []
         return db.execute(query.where(*where)).all()
+    return db.execute(query.where(order.among(db, order.STUDY.study_instance_uid, uids))).all() if uids else []
 
-    def also(of: order.Entity) -> list[order.Condition]:
-        return [names.matching(of, name)] if name else []
 
-    if _by_key(filters) or (filters.date_from is None and filters.date_to is None):
-        where = [*_found(study, filters), *order.after(study, place, filters.priority), *also(study)]
-        return db.execute(query.where(*where)).all()
-    wanted = days.Wanted(outcome=filters.outcome, priority=filters.priority, place=place, also=also)
-    uids = days.first(db, (filters.date_from, filters.date_to), wanted, number)
-    return db.execute(query.where(study.study_instance_uid.in_(uids))).all() if uids else []
+def _uids(db: orm.Session, filters: Filters, place: order.Place | None, number: int) -> list[str] | None:
+    """Return the UIDs of studies among which the page is; None where walking in reading order finds them."""
+    name, priority = filters.patient_name, filters.priority
+    if name:
+        sifted = [*_sifted(names.WORD, filters), *order.after(names.WORD, place, priority)]
+        found = names.first(db, name, sifted, number)
+        if found is not None:
+            return found
+    if filters.date_from is None and filters.date_to is None:
+        return None
+    wanted = days.Wanted(outcome=filters.outcome, priority=priority, place=place, name=name)
+    return days.first(db, (filters.date_from, filters.date_to), wanted, number)
 
 
 def _by_key(filters: Filters) -> bool:

@@ -85,15 +85,23 @@ class Study(Base):
 
 
 class PatientWord(Base):
-    """Hold one word of the name of a study's patient, without case: search by name finds beginnings of words."""
+    """Hold one word of the name of a study's patient, without case: search by name finds beginnings of words.
+
+    `name` holds all of its words, each after a space; the rest is the study's own (`flags.follow`).
+    """
 
     __tablename__ = "patient_word"
-    __table_args__ = (sa.Index("ix_patient_word_word", "word", "study_instance_uid"),)
+    __table_args__ = (sa.Index("ix_patient_word_word", "word", *READING, "outcome", "study_date", "name"),)
 
     study_instance_uid: orm.Mapped[str] = orm.mapped_column(
         UID, sa.ForeignKey(Study.study_instance_uid), primary_key=True
     )
     word: orm.Mapped[str] = orm.mapped_column(columns.by_bytes(), primary_key=True)
+    name: orm.Mapped[str] = orm.mapped_column(sa.Text)
+    priority: orm.Mapped[domain.Priority]
+    received_at: orm.Mapped[dt.datetime]
+    outcome: orm.Mapped[domain.Outcome]
+    study_date: orm.Mapped[str] = orm.mapped_column(sa.Text)
 
 
 class Series(Base):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -119,27 +119,8 @@ def study(db: session.Database, study_uid: str) -> StudyDetail:
         )
 
 
-def counts(db: session.Database) -> Mapping[str, Mapping[str, int]]:
-    """Count studies by priority and by outcome, series by state, runs by phase, and instances by kind."""
-    asked: Mapping[str, Any] = {
-        "priority": tables.Study.priority,
-        "outcome": tables.Study.outcome,
-        "series": tables.Series.state,
-        "runs": results.Run.phase,
-        "instances": tables.Instance.kind,
-    }
-    with db.read() as open_session:
-        return {
-            name: {
-                word.value: number
-                for word, number in open_session.execute(sa.select(column, sa.func.count()).group_by(column))
-            }
-            for name, column in asked.items()
-        }
-
-
 def _rows(db: orm.Session, studies: Sequence[Any]) -> list[StudyRow]:
-    series = tables.Series
+    series = tables.Series.__table__.c
     uids = [one.study_instance_uid for one in studies]
     images = {
         uid: (received, expected)
@@ -147,7 +128,7 @@ def _rows(db: orm.Session, studies: Sequence[Any]) -> list[StudyRow]:
             sa.select(
                 series.study_instance_uid, sa.func.sum(series.images_received), sa.func.sum(series.declared_images)
             )
-            .where(series.study_instance_uid.in_(uids))
+            .where(order.among(db, series.study_instance_uid, uids))
             .group_by(series.study_instance_uid)
         )
     }
