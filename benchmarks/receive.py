@@ -34,7 +34,7 @@ class Plan:
 
 
 QUICK = Plan(slices=24, studies=4, runs=2, associations=200)
-FULL = Plan(slices=60, studies=4, runs=5, associations=10_000)
+FULL = Plan(slices=60, studies=4, runs=3, associations=10_000)
 
 
 def phantoms(folder: pathlib.Path, plan: Plan) -> list[list[pathlib.Path]]:
@@ -162,7 +162,7 @@ def _met(met: bool) -> str:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute or two instead of a quarter of an hour")
+    parser.add_argument("--quick", action="store_true", help="two minutes instead of six")
     parser.add_argument("--associations", type=int, help="how many for the memory; 10000 if not --quick")
     parser.add_argument("--only", nargs="*", choices=["rates", "busy", "memory", "costs"], help="these parts alone")
     options = parser.parse_args()

@@ -19,9 +19,9 @@ NAMES = {
     "synced": "cac-triage",
     "two": "cac-triage, two listeners on the port",
     "unsynced": "cac-triage, syncing off (not a setting)",
-    "storescp": "DCMTK storescp (does not sync)",
     "storescp-nodelay": "DCMTK storescp, TCP_NODELAY=1 (does not sync)",
-    "orthanc": "Orthanc",
+    "orthanc-nodelay": "Orthanc, TCP_NODELAY=1",
+    "orthanc": "Orthanc, as shipped",
 }
 AE_TITLE = "CACTRIAGE"
 READY_SECONDS = 60.0
@@ -58,7 +58,7 @@ class Peer:
 
     def kept(self) -> int:
         """Count the objects that lie in its folder."""
-        if self._kind == "orthanc":  # by content, two levels of folders; those of CT images alone
+        if self._kind.startswith("orthanc"):  # by content, two levels of folders; those of CT images alone
             return sum(path.stat().st_size > 100_000 for path in self._kept.glob("*/*/*"))
         ours = self._kind in ("synced", "two", "unsynced")
         return sum(1 for path in self._kept.rglob("*.dcm" if ours else "CT*") if path.is_file())
@@ -77,7 +77,7 @@ class Peer:
 
 def there(kind: str) -> bool:
     """Tell whether a receiver, and the sender, are installed."""
-    needed = {"storescp": "storescp", "storescp-nodelay": "storescp", "orthanc": "Orthanc"}.get(kind, "dcmsend")
+    needed = {"storescp": "storescp", "orthanc": "Orthanc"}.get(kind.split("-")[0], "dcmsend")
     if kind == "two" and (os.cpu_count() or 1) < 2:
         return False
     found = program(needed) is not None
@@ -151,12 +151,12 @@ def _command(kind: str, folder: pathlib.Path, port: int) -> tuple[list[str], dic
     """Return how a receiver is started, in which environment, and where it keeps objects."""
     kept = folder / "kept"
     kept.mkdir()
+    nodelay = {"TCP_NODELAY": "1"} if kind.endswith("-nodelay") else {}  # read by DCMTK, which Orthanc is built on
     if kind.startswith("storescp"):
-        nodelay = {"TCP_NODELAY": "1"} if kind == "storescp-nodelay" else {"TCP_NODELAY": "0"}
         start = [str(program("storescp")), "--fork", "--max-pdu", "131072", "--output-directory", str(kept)]
         return [*start, "--aetitle", AE_TITLE, str(port)], nodelay, kept
-    if kind == "orthanc":
-        return [str(program("Orthanc")), str(_orthanc(folder, kept, port))], {}, kept
+    if kind.startswith("orthanc"):
+        return [str(program("Orthanc")), str(_orthanc(folder, kept, port))], nodelay, kept
     home = folder / "home"
     environment = {
         "CAC_TRIAGE_HOME": str(home),

@@ -68,10 +68,10 @@ class Intake:
         place = spool.Place(
             study_uid=header.study_instance_uid, series_uid=header.series_instance_uid, sop_uid=header.sop_instance_uid
         )
-        with self._spool.exclusive(place.sop_uid):
+        with self._spool.exclusive(place.sop_uid), self._noter.expecting() as row:
             stored = self._keep(place, content)
             aside = domain.InstanceKind.ASIDE if spool.is_aside(stored.path) else None
-            self._note(header.instance(stored, aside), association)
+            self._note(row, header.instance(stored, aside), association)
         return Status.SUCCESS
 
     def _keep(self, place: spool.Place, content: spool.Content) -> spool.Stored:
@@ -95,11 +95,11 @@ class Intake:
             self._let_rest(exc)
             return None
 
-    def _note(self, instance: domain.Instance, association: Callable[[], int | None]) -> None:
+    def _note(self, row: noting.Expected, instance: domain.Instance, association: Callable[[], int | None]) -> None:
         """Write the row; while the database is away, leave a marker for the assembler instead."""
         if time.monotonic() >= self._database_rests_until:
             try:
-                self._noter.note(instance, association())
+                row.note(instance, association())
             except errors.StorageError as exc:
                 self._let_rest(exc)
             else:

@@ -1,19 +1,36 @@
 """Write rows together: whoever writes takes along all that wait, so many senders cost one commit."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from triage import domain, errors, rules
 from triage.db import arrivals, session
+
+_LONGEST_WAIT_SECONDS = 0.005
+"""How long a writer waits for objects that are being stored meanwhile: a group costs little more than one row."""
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class _Waiting:
     instance: domain.Instance
     association: int | None
+    done: bool = False
     failure: errors.StorageError | None = None
+
+
+class Expected:
+    """Stand for one object that is expected to be noted."""
+
+    def __init__(self, noter: "Noter") -> None:
+        self._noter = noter
+        self.taken = False
+
+    def note(self, instance: domain.Instance, association: int | None) -> None:
+        """Commit the object's row. Raises StorageError; then there is no row."""
+        self._noter._note(self, _Waiting(instance=instance, association=association))
 
 
 class Noter:
@@ -23,22 +40,55 @@ class Noter:
         self._db = db
         self._rules = site
         self._clock = clock
-        self._queue_lock = threading.Lock()
-        self._writing = threading.Lock()
+        self._changed = threading.Condition()
+        self._expected = 0
         self._queue: list[_Waiting] = []
+        self._writing = False
 
-    def note(self, instance: domain.Instance, association: int | None) -> None:
-        """Commit the row of one object. Raises StorageError; then there is no row."""
-        own = _Waiting(instance=instance, association=association)
-        with self._queue_lock:
+    @contextlib.contextmanager
+    def expecting(self) -> Iterator[Expected]:
+        """Announce an object that will soon be noted or given up: whoever writes before may wait for it."""
+        expected = Expected(self)
+        with self._changed:
+            self._expected += 1
+        try:
+            yield expected
+        finally:
+            with self._changed:
+                self._settle(expected)
+
+    def _settle(self, expected: Expected) -> None:
+        if not expected.taken:
+            expected.taken = True
+            self._expected -= 1
+            self._changed.notify_all()
+
+    def _note(self, expected: Expected, own: _Waiting) -> None:
+        with self._changed:
             self._queue.append(own)
-        with self._writing:
-            with self._queue_lock:
-                batch, self._queue = self._queue, []
-            if batch:  # empty: an earlier writer took this one along
-                self._write(batch)
+            self._settle(expected)
+            while not own.done:
+                if self._writing:
+                    self._changed.wait()
+                else:
+                    self._lead()
         if own.failure is not None:
             raise own.failure
+
+    def _lead(self) -> None:
+        """Write all that wait, and those that come at once; the lock is held before and after, not meanwhile."""
+        self._writing = True
+        self._changed.wait_for(lambda: self._expected == 0, _LONGEST_WAIT_SECONDS)
+        batch, self._queue = self._queue, []
+        self._changed.release()
+        try:
+            self._write(batch)
+        finally:
+            self._changed.acquire()
+            for waiting in batch:
+                waiting.done = True
+            self._writing = False
+            self._changed.notify_all()
 
     def _write(self, batch: list[_Waiting]) -> None:
         try:

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import cast
 
 import pynetdicom
-from pynetdicom import _config, dimse_primitives, evt, transport
+from pynetdicom import _config, association, dimse_primitives, evt, transport
 
-from service import associations, contexts, intake, wire
+from service import associations, contexts, intake, stores, wire
 from triage import domain, errors, logs, rules, settings, spool
 from triage.db import session
 from triage.dicom import file_meta
@@ -104,11 +104,22 @@ class Receiver:
         _log.info("The listener has stopped.", action="stopped")
 
     def _store(self, event: evt.Event) -> int:
+        """Answer a C-STORE that came by way of pynetdicom: its command was not of the plain kind."""
+        request = cast(dimse_primitives.C_STORE, event.request)
+        command = stores.Command(
+            message_id=request.MessageID or 0,
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        )
+        data_set = b"" if request.DataSet is None else event.encoded_dataset(include_meta=False)
+        return self._take(event.assoc, command, str(event.context.transfer_syntax), data_set)
+
+    def _take(self, peer: association.Association, command: stores.Command, syntax: str, data_set: bytes) -> int:
         """Answer one C-STORE; whatever happens ends as a status, never as a dead thread."""
-        status, cause = intake.Status.UNEXPECTED, ""
-        uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
+        status, cause, uid = intake.Status.UNEXPECTED, "", command.sop_instance_uid
         try:
-            status = self._intake.take(_received(event), lambda: self._row_of(event))
+            received = _received(command, syntax, data_set)
+            status = self._intake.take(received, lambda: self._associations.row_of(peer, str(peer.requestor.ae_title)))
         except (errors.StorageError, errors.StorageFull) as exc:
             status, cause = intake.Status.OUT_OF_RESOURCES, str(exc)
         except errors.InvalidUid as exc:
@@ -122,14 +133,11 @@ class Receiver:
             _log.warning("An object was refused.", action="refused", status=f"{status:04X}", cause=cause, instance=uid)
         return int(status)
 
-    def _row_of(self, event: evt.Event) -> int | None:
-        return self._associations.row_of(event.assoc, str(event.assoc.requestor.ae_title))
-
     def _connected(self, event: evt.Event) -> None:
         line = event.assoc.dul.socket
         if line is not None and line.socket is not None:
             self._wires[event.assoc] = line.socket
-            wire.shorten(event.assoc)
+            stores.attend(event.assoc, self._take)
 
     def _disconnected(self, event: evt.Event) -> None:
         # pynetdicom forgets to close a socket whose peer has reset it.
@@ -162,15 +170,15 @@ class Receiver:
             self._stopping.wait(_BEAT_SECONDS)
 
 
-def _received(event: evt.Event) -> intake.Received:
-    request = cast(dimse_primitives.C_STORE, event.request)
-    if request.DataSet is None:
+def _received(command: stores.Command, syntax: str, data_set: bytes) -> intake.Received:
+    if not data_set:
         raise errors.UnreadableImage("no data set came with the command")
-    sop_class, sop_instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-    head = file_meta.encode(sop_class, sop_instance, str(event.context.transfer_syntax))
-    body = event.encoded_dataset(include_meta=False)
     return intake.Received(
-        sop_class_uid=sop_class, sop_instance_uid=sop_instance, content=spool.Content(head=head, body=body)
+        sop_class_uid=command.sop_class_uid,
+        sop_instance_uid=command.sop_instance_uid,
+        content=spool.Content(
+            head=file_meta.encode(command.sop_class_uid, command.sop_instance_uid, syntax), body=data_set
+        ),
     )
 
 

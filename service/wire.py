@@ -1,30 +1,59 @@
-"""pynetdicom's way to the socket, made shorter through its public seams: its protocol, states and answers stay its own.
+"""Sockets and servers for pynetdicom that read each PDU whole, where it would read 4 KiB at a time.
 
-As it comes, it reads 4 KiB at a time, letting go of the interpreter at each, and its two threads a peer look for work
-once a millisecond. Here a PDU is read in one call, both threads sleep until something comes, and an answer leaves from
-the thread that has it.
+Every read lets go of the interpreter, and another thread may take it: few long reads are what makes many senders fast.
 """
 
-import queue
-import select
+import dataclasses
 import socket
 import socketserver
 import struct
-from typing import Any, cast
+from typing import Any
 
-from pynetdicom import association, dimse, dimse_primitives, pdu, pdu_primitives, transport
+from pynetdicom import transport
 
 _HEADER_BYTES = 6  # PS3.8 section 9.3.1: type, reserved, length
+_LENGTH_BYTES = 4  # PS3.8 section 9.3.5.1: of a value; no PDU of another kind is shorter than header and this
+_CONTEXT_BYTES = 2  # presentation context and message control header
+_DATA = b"\x04"  # P-DATA-TF
 _MOST_BYTES = 1 << 20  # a PDU may claim 4 GiB: no more than this is set aside before it has come
-_LOOK_SECONDS = 0.01
-"""How long a thread waits before it looks for what nothing wakes it for: a release, an abort, the end."""
 _STALLED_SECONDS = 60
 _NOTHING = memoryview(b"")
-_TRANSFER = "Sta6"  # PS3.8 table 9-1: ready for data transfer
+
+
+class Malformed(Exception):
+    """Say that the peer broke the rules of PS3.8; the association cannot go on."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Fragment:
+    """Hold one presentation data value (PS3.8 section 9.3.5.1) from its context on, and the headers before it."""
+
+    headers: bytes
+    value: bytes
+
+    @property
+    def context_id(self) -> int:
+        """Return the presentation context."""
+        return self.value[0]
+
+    @property
+    def is_command(self) -> bool:
+        """Tell whether this is part of a command, not of a data set (PS3.8 section E.2)."""
+        return bool(self.value[1] & 1)
+
+    @property
+    def is_last(self) -> bool:
+        """Tell whether command or data set end here."""
+        return bool(self.value[1] & 2)
+
+    @property
+    def data(self) -> memoryview:
+        """Return the part of command or data set."""
+        return memoryview(self.value)[_CONTEXT_BYTES:]
 
 
 class Wire(socket.socket):
-    """A connected socket that reads each PDU whole, never beyond it, and hands it out in the pieces asked for."""
+    """A connected socket that never reads beyond a PDU: in the pieces that pynetdicom asks for, or by its values."""
 
     def __init__(self, accepted: socket.socket) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
@@ -45,6 +74,46 @@ class Wire(socket.socket):
         self._read = rest or _NOTHING  # an empty rest would hold on to the whole PDU
         return bytes(part)
 
+    def fragment(self) -> Fragment | None:
+        """Read the next presentation data value; None, with nothing taken, where the next PDU is of another kind.
+
+        Raises OSError where the connection ends or stalls within it, Malformed where its lengths do not agree.
+        """
+        if self._due:
+            headers = self._exactly(_LENGTH_BYTES)
+        else:
+            headers = super().recv(_HEADER_BYTES + _LENGTH_BYTES, socket.MSG_WAITALL)
+            whole = len(headers) == _HEADER_BYTES + _LENGTH_BYTES
+            self._due = int.from_bytes(headers[2:6], "big") if whole else 0
+            if not whole or headers[:1] != _DATA:
+                self._due = max(self._due - _LENGTH_BYTES, 0)
+                self._read = memoryview(headers)
+                return None
+        self._due -= _LENGTH_BYTES
+        length = int.from_bytes(headers[-_LENGTH_BYTES:], "big")
+        if not _CONTEXT_BYTES <= length <= self._due:
+            raise Malformed("a presentation data value reaches beyond its PDU")
+        self._due -= length
+        return Fragment(headers=headers, value=self._exactly(length))
+
+    def unread(self, first: Fragment) -> None:
+        """Give a PDU's first value back, for pynetdicom to read."""
+        self._read = memoryview(first.headers + first.value)
+
+    @property
+    def within_pdu(self) -> bool:
+        """Tell whether the PDU under way holds more."""
+        return self._due > 0
+
+    def _exactly(self, size: int) -> bytes:
+        parts = []
+        while size:
+            parts.append(super().recv(min(size, _MOST_BYTES), socket.MSG_WAITALL))
+            size -= len(parts[-1])
+            if not parts[-1]:
+                raise ConnectionError("the peer closed the connection within a PDU")
+        return b"".join(parts)
+
     def _header(self, bufsize: int, flags: int) -> bytes:
         header = super().recv(min(bufsize, _HEADER_BYTES), flags | socket.MSG_WAITALL)
         if len(header) == _HEADER_BYTES:
@@ -52,112 +121,22 @@ class Wire(socket.socket):
         return header
 
 
-class _Line:
-    """An association's socket that waits for data where pynetdicom would ask and sleep."""
+class _Shared(list[Any]):
+    """The supported contexts: pynetdicom would copy them deeply for every connection, and only reads them."""
 
-    def __init__(self, inner: transport.AssociationSocket, peer: association.Association) -> None:
-        self._inner = inner
-        self._peer = peer
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether there is data to read; while data is what is waited for, wait for it."""
-        wire = self._inner.socket
-        if wire is not None and self._peer.dul.state_machine.current_state == _TRANSFER:
-            try:
-                waiting = select.poll()
-                waiting.register(wire, select.POLLIN)
-                waiting.poll(_LOOK_SECONDS * 1000)
-            except (OSError, ValueError):
-                return self._inner.ready  # closed meanwhile: it knows what to say of that
-        return self._inner.ready
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class _Outgoing(queue.Queue[Any]):
-    """What is to be sent: data at once, from the thread that has it; all else in pynetdicom's turn."""
-
-    def __init__(self, peer: association.Association) -> None:
-        super().__init__()
-        self._peer = peer
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        dul = self._peer.dul
-        at_once = isinstance(item, pdu_primitives.P_DATA) and dul.state_machine.current_state == _TRANSFER
-        if at_once and dul.socket is not None and self.empty():
-            dul.socket.send(pdu.P_DATA_TF(item).encode())
-        else:
-            super().put(item, block, timeout)
-
-
-class _Incoming(queue.Queue[Any]):
-    """Requests that have come: who looks whether there is one is woken by the next."""
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        return super().get(True, timeout if block else _LOOK_SECONDS)
-
-
-class _Messages(dimse.DIMSEServiceProvider):
-    """pynetdicom's DIMSE provider, which is woken by a request and does not encode a plain answer by way of pydicom."""
-
-    def __init__(self, peer: association.Association) -> None:
-        super().__init__(peer)
-        self.msg_queue = _Incoming()
-
-    def send_msg(self, primitive: dimse_primitives.DimsePrimitiveType, context_id: int) -> None:
-        """Send a message; a C-STORE response that holds a status and nothing to comment, at once."""
-        if isinstance(primitive, dimse_primitives.C_STORE) and _is_plain_answer(primitive):
-            values = pdu_primitives.P_DATA()
-            values.presentation_data_value_list = []
-            values.presentation_data_value_list.append((context_id, b"\x03" + _store_response(primitive)))
-            self.dul.send_pdu(values)
-        else:
-            super().send_msg(primitive, context_id)
-
-
-def _is_plain_answer(primitive: dimse_primitives.C_STORE) -> bool:
-    stated = (primitive.MessageIDBeingRespondedTo, primitive.AffectedSOPClassUID, primitive.AffectedSOPInstanceUID)
-    return None not in stated and not (primitive.ErrorComment or primitive.OffendingElement)
-
-
-def _store_response(answer: dimse_primitives.C_STORE) -> bytes:
-    """Encode a C-STORE-RSP's command set (PS3.7 table 9.3-2), in Implicit VR Little Endian as all of them."""
-    numbers = {0x0100: 0x8001, 0x0120: answer.MessageIDBeingRespondedTo, 0x0800: 0x0101, 0x0900: answer.Status}
-    command = b"".join(
-        (
-            _command_element(0x0002, _padded(str(answer.AffectedSOPClassUID))),
-            *(_command_element(element, struct.pack("<H", number)) for element, number in numbers.items()),
-            _command_element(0x1000, _padded(str(answer.AffectedSOPInstanceUID))),
-        )
-    )
-    return _command_element(0x0000, struct.pack("<L", len(command))) + command
-
-
-def _command_element(element: int, value: bytes) -> bytes:
-    return struct.pack("<HHL", 0x0000, element, len(value)) + value
-
-
-def _padded(uid: str) -> bytes:
-    value = uid.encode("ascii", "replace")
-    return value + b"\0" * (len(value) % 2)
-
-
-def shorten(peer: association.Association) -> None:
-    """Bring the shorter way to an accepted association whose threads have not started yet."""
-    inner = peer.dul.socket
-    if inner is None:
-        return
-    peer.dul.socket = cast(transport.AssociationSocket, _Line(inner, peer))
-    peer.dul.to_provider_queue = _Outgoing(peer)
-    peer.dimse = _Messages(peer)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Shared":
+        return self
 
 
 class Server(transport.ThreadedAssociationServer):
     """pynetdicom's threaded server, accepting on `Wire`s."""
 
     request_queue_size = 128
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Bind; takes what pynetdicom's server takes."""
+        super().__init__(*args, **options)
+        self.contexts = _Shared(self.contexts)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept one connection."""

@@ -1,25 +1,16 @@
-"""The shorter way to the socket, on real sockets: what pynetdicom does of itself must still hold."""
+"""Sockets that read PDUs whole, and listeners on one port."""
 
 import socket
 import struct
 
 import listening
-import pydicom
-import pynetdicom
 import pytest
 import small_ct
 from pydicom import uid
-from pynetdicom import dimse_messages, dimse_primitives
 
-from service import receiver, wire
+from service import wire
 
 CT = (uid.CTImageStorage, uid.ExplicitVRLittleEndian)
-
-
-@pytest.fixture
-def node(tmp_path):
-    with listening.node(tmp_path, listening.sqlite(tmp_path)) as running:
-        yield running
 
 
 @pytest.fixture
@@ -54,58 +45,44 @@ def test_a_pdu_that_is_cut_off_ends_as_a_closed_connection(pair):
     assert ours.recv(4096) == b""
 
 
-@pytest.mark.parametrize("status", [0x0000, 0xA700])
-def test_a_plain_answer_is_what_pynetdicom_would_have_sent(status):
-    answer = dimse_primitives.C_STORE()
-    answer.MessageIDBeingRespondedTo = 513
-    answer.AffectedSOPClassUID = uid.CTImageStorage
-    answer.AffectedSOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
-    answer.Status = status
-    theirs = dimse_messages.C_STORE_RSP()
-    theirs.primitive_to_message(answer)
-    (sent,) = theirs.encode_msg(1, 0)
-    assert sent.presentation_data_value_list[0][1] == b"\3" + wire._store_response(answer)
+def test_values_come_one_by_one_and_the_first_can_be_given_back(pair):
+    ours, sender = pair
+    first, second = b"\0\0\0\5\1\3abc", b"\0\0\0\4\1\2de"
+    sender.sendall(struct.pack(">BBL", 4, 0, len(first + second)) + first + second)
+    got = ours.fragment()
+    assert (got.data, got.is_command, got.is_last, ours.within_pdu) == (b"abc", True, True, True)
+    ours.unread(got)
+    assert ours.recv(6) == struct.pack(">BBL", 4, 0, len(first + second))
+    assert ours.recv(99) + ours.recv(99) == first + second
+    sender.sendall(struct.pack(">BBL", 4, 0, len(first + second)) + first + second)
+    assert ours.fragment() == got
+    last = ours.fragment()
+    assert (last.data, last.is_command, last.is_last, ours.within_pdu) == (b"de", False, True, False)
 
 
-def test_an_answer_does_not_wait_for_the_next_look(node):
-    peer = listening.associate(node.receiver.port, ("1.2.840.10008.1.1", uid.ImplicitVRLittleEndian), CT)
-    for number in range(5):
-        assert peer.send_c_echo().Status == 0
-        assert peer.send_c_store(small_ct.slice_of_ct(number)).Status == 0
-    peer.release()
-    assert peer.is_released
+@pytest.mark.parametrize("other", [b"\5\0\0\0\0\4rest", b"\7\0\0\0\0\4rest", b"\7\0", b""])
+def test_what_holds_no_value_is_left_as_it_came(pair, other):
+    ours, sender = pair
+    sender.sendall(other)
+    sender.shutdown(socket.SHUT_WR)
+    assert ours.fragment() is None
+    assert ours.recv(6) + ours.recv(99) == other
 
 
-@pytest.mark.parametrize("most", [1024, 4096, 16384])
-def test_pdus_of_any_size_arrive_whole(tmp_path, monkeypatch, most):
-    monkeypatch.setattr(receiver, "_PDU_BYTES", most)  # what senders then split their messages by
-    image = small_ct.slice_of_ct(0, PixelData=bytes(range(256)) * 32, Rows=64, Columns=64)
-    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
-        peer = listening.associate(node.receiver.port, CT)
-        assert peer.send_c_store(image).Status == 0
-        peer.release()
-        (kept,) = node.files()
-    assert pydicom.dcmread(kept).PixelData == image.PixelData
+@pytest.mark.parametrize("pdu_length", [0, 5, 9])
+def test_a_value_that_reaches_beyond_its_pdu_is_malformed(pair, pdu_length):
+    ours, sender = pair
+    sender.sendall(struct.pack(">BBLLBB", 4, 0, pdu_length, 6, 1, 2) + b"abcd")
+    with pytest.raises(wire.Malformed):
+        ours.fragment()
 
 
-def test_a_pdu_that_comes_in_pieces_is_waited_for(node):
-    entity = pynetdicom.AE()
-    entity.add_requested_context(*CT)
-    peer = entity.associate("127.0.0.1", node.receiver.port)
-    inner = peer.dul.socket.socket
-    inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    class Slow:
-        def send(self, data: bytes) -> int:
-            return inner.send(data[:97])
-
-        def __getattr__(self, name: str):
-            return getattr(inner, name)
-
-    peer.dul.socket.socket = Slow()
-    assert peer.send_c_store(small_ct.slice_of_ct(0)).Status == 0
-    peer.release()
-    assert len(node.files()) == 1
+def test_a_value_that_is_cut_off_is_a_lost_connection(pair):
+    ours, sender = pair
+    sender.sendall(struct.pack(">BBLLBB", 4, 0, 1 << 31, (1 << 31) - 4, 1, 2) + b"abcd")
+    sender.shutdown(socket.SHUT_WR)
+    with pytest.raises(ConnectionError):
+        ours.fragment()
 
 
 def test_two_listeners_share_a_port_and_no_image_is_lost(tmp_path, free_port):

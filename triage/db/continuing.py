@@ -77,16 +77,28 @@ def note(connection: sa.Connection, items: Sequence[Pair], now: dt.datetime) -> 
         return False
     rows = [{**clean.row(one), "variant": "", "kind": one.kind, "received_at": now} for one in instances]
     connection.execute(_ADD, rows)
-    by_series = Counter(one.series_instance_uid for one in instances)
-    for uid, more in by_series.items():
-        own = [one for one in instances if one.series_instance_uid == uid]
-        stated = [max(one.declared_images, 0) for one in own if one.declared_images is not None]
-        values = {"uid": uid, "more": more, "declared": max(stated, default=None), "now": now}
-        connection.execute(_MORE_IN_SERIES, values)
-    for uid, more in Counter(one.study_instance_uid for one in instances).items():
-        connection.execute(_MORE_IN_STUDY, {"uid": uid, "more": more})
+    _count(connection, instances, now)
     transfers.delivered(connection, [(id_, one.series_instance_uid) for one, id_ in items if id_ is not None], now)
     return True
+
+
+def _count(connection: sa.Connection, instances: Sequence[domain.Instance], now: dt.datetime) -> None:
+    """Add objects to the counters of their series and studies."""
+    stated: dict[str, int] = {}
+    for one in instances:
+        if one.declared_images is not None:
+            uid = one.series_instance_uid
+            stated[uid] = max(one.declared_images, stated.get(uid, 0))
+    by_series = Counter(one.series_instance_uid for one in instances)
+    by_study = Counter(one.study_instance_uid for one in instances)
+    connection.execute(
+        _MORE_IN_SERIES,
+        [
+            {"uid": uid, "more": more, "declared": stated.get(uid), "now": now}
+            for uid, more in sorted(by_series.items())
+        ],
+    )
+    connection.execute(_MORE_IN_STUDY, [{"uid": uid, "more": more} for uid, more in sorted(by_study.items())])
 
 
 def _by_key(found: sa.CursorResult[Any]) -> _Rows:

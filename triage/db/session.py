@@ -118,7 +118,8 @@ def _engine(url: str, **options: Any) -> sa.Engine:
 
 def _options(url: str) -> dict[str, Any]:
     if url.startswith("sqlite:"):
-        return {"connect_args": {"timeout": BUSY_MILLISECONDS / 1000}}
+        # Last in, first out: whoever writes next meets the pages of whoever wrote last.
+        return {"pool_use_lifo": True, "connect_args": {"timeout": BUSY_MILLISECONDS / 1000}}
     return {"pool_pre_ping": True, "connect_args": {"timeout": 30}}
 
 

@@ -94,11 +94,12 @@ def heartbeat(db: session.Database, listener: str, now: dt.datetime) -> None:
 
 def delivered(connection: sa.Connection, sent: Sequence[tuple[int, str]], now: dt.datetime) -> None:
     """Count objects, each given as its association and its series; both have their rows already."""
+    if not sent:
+        return
     count = _COUNT[connection.dialect.name]
-    for (number, series_uid), images in sorted(Counter(sent).items()):
-        connection.execute(count, {"number": number, "series": series_uid, "images": images})
-    for number in sorted({number for number, _ in sent}):
-        connection.execute(_LAST_IMAGE, {"number": number, "now": now})
+    counted = sorted(Counter(sent).items())
+    connection.execute(count, [{"number": number, "series": uid, "images": more} for (number, uid), more in counted])
+    connection.execute(_LAST_IMAGE, [{"number": number, "now": now} for number in sorted({one for one, _ in sent})])
 
 
 def of_series(db: orm.Session, received: dict[str, int], now: dt.datetime) -> dict[str, Transfers]:
