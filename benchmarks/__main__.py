@@ -31,6 +31,7 @@ class Part:
 
 
 PARTS = (
+    Part(module="floor", title="What the machine can do", most=60),
     Part(module="scan", title="A scan", most=600),
     Part(module="options", title="Other ways to run the nets", most=300),
     Part(module="receive", title="Receiving", most=600),

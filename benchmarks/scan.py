@@ -85,13 +85,13 @@ def run(case: Case, engine: inference.Engine, folder: pathlib.Path) -> Round:
 
 
 def compare(case: Case, engine: inference.Engine, rounds: int, folder: pathlib.Path) -> dict[str, list[Round]]:
-    """Run both ways in turns; the first round of each warms up and is dropped."""
+    """Run windows several times, the first to warm up, and all images once between them."""
     ways = {each.value: dataclasses.replace(engine, evaluation=each) for each in finding.Evaluation}
     timed: dict[str, list[Round]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            if name == finding.Evaluation.DENSE and number > max(1, rounds // 3):
-                continue
+            if name == finding.Evaluation.DENSE and number != 1:
+                continue  # it takes long, and its parts are long enough to need no second look
             done = run(case, way, folder)
             if number:
                 timed[name].append(done)

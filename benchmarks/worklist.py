@@ -34,6 +34,8 @@ WANTED_SECONDS = 0.020
 """What 95 of 100 pages must be under at the most studies."""
 WANTED_RATIO = 2.0
 START_SECONDS = 60.0
+IDLE_SECONDS = 2.0
+"""The server closes a connection that has been idle for 5 s."""
 AGREE_SECONDS = 5.0
 """The node's word that spool and database agree, without which `low` is not served, is renewed so often."""
 
@@ -57,6 +59,7 @@ class Served:
     taken: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     items: dict[str, int] = dataclasses.field(default_factory=dict)
     agreed_at: dt.datetime | None = None
+    used: float = 0.0
 
     def agree(self) -> None:
         """Say that spool and database agree, as the assembler would; outside of what is timed."""
@@ -67,9 +70,13 @@ class Served:
 
     def turn(self, question: questions.Question) -> None:
         """Ask once and note the seconds."""
+        if time.perf_counter() - self.used > IDLE_SECONDS:
+            self.client.close()
+            self.client.connect()
         start = time.perf_counter()
         answer = questions.ask(self.client, question)
-        self.taken.setdefault(question.name, []).append(time.perf_counter() - start)
+        self.used = time.perf_counter()
+        self.taken.setdefault(question.name, []).append(self.used - start)
         self.items[question.name] = len(answer["items"])
 
     def timed(self) -> dict[str, Timed]:

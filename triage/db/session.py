@@ -36,7 +36,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = _engine(url)
+        # Last in, first out: who writes next meets the pages of who wrote last.
+        self._engine = _engine(url, pool_use_lifo=True)
         self._writer = self._engine.execution_options(triage_write=True)
 
     @contextmanager
@@ -118,8 +119,7 @@ def _engine(url: str, **options: Any) -> sa.Engine:
 
 def _options(url: str) -> dict[str, Any]:
     if url.startswith("sqlite:"):
-        # Last in, first out: whoever writes next meets the pages of whoever wrote last.
-        return {"pool_use_lifo": True, "connect_args": {"timeout": BUSY_MILLISECONDS / 1000}}
+        return {"connect_args": {"timeout": BUSY_MILLISECONDS / 1000}}
     return {"pool_pre_ping": True, "connect_args": {"timeout": 30}}
 
 
