@@ -102,12 +102,13 @@ def test_the_ratio_is_that_of_the_mean_rates():
 
 
 def test_the_report_says_what_went_wrong_and_names_no_host():
+    part, other = (bench.Part(module=name, title=name.title(), most=1) for name in ("scan", "receive"))
     told = [
-        bench.Told(part=bench.PARTS[0], text="| a |", wrong="", seconds=1.0),
-        bench.Told(part=bench.PARTS[1], text="", wrong="ended with code 1", seconds=2.0),
+        bench.Told(part=part, text="| a |", wrong="", seconds=1.0),
+        bench.Told(part=other, text="", wrong="ended with code 1", seconds=2.0),
     ]
     text = bench.report(told)
-    assert text.index("| processor |") < text.index("## A scan") < text.index("| a |") < text.index("**receive ended")
+    assert text.index("| processor |") < text.index("## Scan") < text.index("| a |") < text.index("**receive ended")
     assert platform.node() not in text
 
 
