@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from cac import components, finding, heart, views, volume
 from cac.phantom import scan
-from training import cases
+from training import backgrounds, cases
 
 BOX_MM = 160.0
 BEYOND_MM = 24.0
@@ -44,6 +44,15 @@ def prepare(seed: int, jitter_mm: float) -> cases.Case:
     random = np.random.default_rng([seed, 8])
     mimics = int(random.integers(*MIMICS))
     phantom = scan.make(agatston=agatston, seed=seed, increment=increment, mimics=mimics)
+    crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
+    return label(crop, phantom, random)
+
+
+def prepare_real(background: backgrounds.Background, seed: int, jitter_mm: float) -> cases.Case:
+    """Vary a real calcium-free scan, draw plaques into it, and bring it to the nets' grid like a phantom."""
+    agatston, increment = wanted(seed)
+    random = np.random.default_rng([seed, 9])
+    phantom = backgrounds.draw(backgrounds.vary(background, random, increment), agatston, random)
     crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
     return label(crop, phantom, random)
 
@@ -116,10 +125,10 @@ def _points(mask: volume.BoolArray, random: np.random.Generator) -> tuple[NDArra
     return np.stack(np.unravel_index(flat, mask.shape), axis=1), sets.sizes.repeat(counts)
 
 
-def _job(task: tuple[int, float, pathlib.Path]) -> str:
-    seed, jitter_mm, path = task
+def _job(task: tuple[int, float, pathlib.Path, tuple[pathlib.Path, pathlib.Path] | None]) -> str:
+    seed, jitter_mm, path, real = task
     start = time.monotonic()
-    case = prepare(seed, jitter_mm)
+    case = prepare_real(backgrounds.load(*real), seed, jitter_mm) if real else prepare(seed, jitter_mm)
     cases.save(case, path)
     return f"{seed}: {len(case.points)} points, {int(case.calcium.sum())} on calcium, {time.monotonic() - start:.1f} s"
 
@@ -130,10 +139,17 @@ def main() -> None:
     parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
     parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--background", type=pathlib.Path, nargs=2, metavar=("SERIES", "COURSES"), help="a real calcium-free scan"
+    )
+    parser.add_argument("--first", type=int, help="first seed, instead of the configuration's")
+    parser.add_argument("--cases", type=int, help="how many, instead of the configuration's")
     options = parser.parse_args()
     data = tomllib.loads(options.config.read_text())["data"]
-    seeds = range(data["train_first"], data["train_first"] + data["train_cases"])
-    tasks = [(seed, data["jitter_mm"], options.scratch / "train" / str(seed)) for seed in seeds]
+    first = data["train_first"] if options.first is None else options.first
+    seeds = range(first, first + (data["train_cases"] if options.cases is None else options.cases))
+    kind, real = ("real", tuple(options.background)) if options.background else ("", None)
+    tasks = [(seed, data["jitter_mm"], options.scratch / "train" / f"{kind}{seed}", real) for seed in seeds]
     tasks = [task for task in tasks if not cases.stored(task[2])]
     # One thread each: OpenBLAS's own threads would fight over the cores.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
