@@ -1,3 +1,6 @@
+import base64
+import json
+
 import pytest
 import served
 
@@ -85,8 +88,25 @@ def test_a_query_that_makes_no_sense_is_a_problem_document(api, query):
     assert "P1" not in answer.text
 
 
-def test_a_cursor_of_another_making_is_a_problem_document(api):
-    answer = api.client.get("/api/v1/worklist", params={"cursor": "no-such-cursor"})
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "no-such-cursor",
+        *(
+            base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+            for parts in (
+                [0, "2026-01-01T00:00:00+00:00", "\ud800"],
+                [0, "2026-01-01T00:00:00+00:00", "1.2\0"],
+                [-1, "2026-01-01T00:00:00+00:00", "1.2"],
+                [True, "2026-01-01T00:00:00+00:00", "1.2"],
+                [3, "2026-01-01T00:00:00+00:00", "1.2"],
+                [0, "yesterday", "1.2"],
+            )
+        ),
+    ],
+)
+def test_a_cursor_of_another_making_is_a_problem_document(api, cursor):
+    answer = api.client.get("/api/v1/worklist", params={"cursor": cursor})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
 

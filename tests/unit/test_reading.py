@@ -86,6 +86,17 @@ def test_jpeg_ls_keeps_the_sign_at_any_depth(tmp_path: pathlib.Path, signed: int
     assert np.array_equal(_load(small_ct.write(images, tmp_path)).volume.hu, plain)
 
 
+def test_a_jpeg_ls_stream_of_another_shape_is_an_unreadable_image(tmp_path: pathlib.Path) -> None:
+    images = small_ct.series(3)
+    for image in images:
+        image.PixelData = image.pixel_array[:, :32].tobytes()
+        image.Columns = 32
+        image.compress(uid.JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
+        image.Rows, image.Columns = 32, 64  # as many pixels
+    with pytest.raises(errors.UnreadableImage):
+        _load(small_ct.write(images, tmp_path))
+
+
 def test_signed_pixels_and_padding_become_air(tmp_path: pathlib.Path) -> None:
     images = small_ct.series(3, PixelRepresentation=1, RescaleIntercept=0)
     for image in images:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
 
-from triage import domain, errors
+from triage import domain, errors, uids
 from triage.db import columns, tables
 
 STUDY = tables.Study.__table__.c
@@ -77,12 +77,14 @@ def decode(cursor: str) -> Place:
     """Return the place that a cursor names; raises NotFound for one that no page gave."""
     try:
         number, received_at, uid = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if type(number) is not int or number < 0:
+            raise ValueError(number)
         return Place(
-            priority=columns.READING_ORDER[range(len(columns.READING_ORDER))[number]],
+            priority=columns.READING_ORDER[number],
             received_at=dt.datetime.fromisoformat(received_at).astimezone(dt.UTC),
-            study_instance_uid=str(uid),
+            study_instance_uid=uids.check(uid),
         )
-    except (ValueError, TypeError, IndexError, OverflowError) as exc:
+    except (ValueError, TypeError, IndexError, OverflowError, errors.InvalidUid) as exc:
         raise errors.NotFound("no page gave this cursor") from exc
 
 

@@ -18,8 +18,10 @@ def is_available(uid: str) -> bool:
 
 
 def _decode_frame(src: bytes, runner: base.DecodeRunner) -> bytearray:
-    """Decode one frame (PS3.5 A.4.3); pydicom finds this by its name."""
+    """Decode one frame (PS3.5 A.4.3); pydicom finds this by its name. ValueError for another shape than stated."""
     decoded: Any = imagecodecs.jpegls_decode(src)
+    if decoded.shape[:2] != (runner.rows, runner.columns):
+        raise ValueError(f"the stream holds {decoded.shape} pixels, not what its header says")
     if decoded.ndim > 2:  # colour by pixel
         runner.set_option("planar_configuration", 0)
     runner.set_option("bits_allocated", 8 * decoded.dtype.itemsize)
