@@ -128,14 +128,12 @@ def samples(heart_crop: Crop, voxels: components.Components) -> tuple[IntArray, 
     slices, rows, columns = voxels.coordinates
     top, bottom = heart_crop.rows.footprint(rows)
     left, right = heart_crop.columns.footprint(columns)
-    read = [
-        np.ravel_multi_index(
-            (slices - heart_crop.first_slice, np.minimum(top + down, bottom), np.minimum(left + aside, right)),
-            heart_crop.hu.shape,
-        )
-        for down, aside in itertools.product(_steps(top, bottom), _steps(left, right))
-    ]
-    number, row, column = np.unravel_index(np.unique(np.concatenate(read)), heart_crop.hu.shape)
+    read = np.zeros(heart_crop.hu.shape, dtype=bool)
+    depth = slices - heart_crop.first_slice
+    for down, aside in itertools.product(_steps(top, bottom), _steps(left, right)):
+        read[depth, np.minimum(top + down, bottom), np.minimum(left + aside, right)] = True
+    # Flat first: several times as fast as np.nonzero of a nearly empty grid.
+    number, row, column = np.unravel_index(np.flatnonzero(read), read.shape)
     return number, row, column
 
 
