@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 from benchmarks import phantoms
 from cac import finding, reasons
+from cac.phantom import backgrounds
+from triage import manifest
+from triage.dicom import reading
+from worker import inference
 
 FIRST = 2_000_000
 MARGIN = 1.0
@@ -114,6 +118,21 @@ def validation(each: int) -> list[phantoms.Case]:
     return phantoms.cases(FIRST, each) + small + more
 
 
+def real(engine: inference.Engine, series: pathlib.Path, courses: pathlib.Path, copies: int) -> list[phantoms.Row]:
+    """Run the pipeline on a real calcium-free scan as it is, and on copies with plaques of Agatston 5-20 drawn in."""
+    scan = reading.load_series(reading.read_headers(sorted(series.glob("*.dcm")))).volume
+    nowhere = np.zeros(scan.hu.shape, dtype=bool)
+    ground = backgrounds.Background(scan=scan, heart=nowhere, courses=backgrounds.courses(courses))
+    rows = []
+    for number in range(copies + 1):
+        random = np.random.default_rng([FIRST, number])
+        wanted = float(random.uniform(5, 20)) if number else 0.0
+        drawn = backgrounds.draw(ground, wanted, random)
+        case = phantoms.Case(seed=number, agatston=wanted, increment=scan.spacing[0])
+        rows.append(phantoms.judge(engine, case, drawn, OPEN))
+    return rows
+
+
 def main() -> None:
     """Choose the thresholds of one architecture and write them into the manifest."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -121,8 +140,13 @@ def main() -> None:
     parser.add_argument("--architecture", default="dilated")
     parser.add_argument("--each", type=int, default=14)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--background", type=pathlib.Path, nargs=2, metavar=("SERIES", "COURSES"))
+    parser.add_argument("--copies", type=int, default=24, help="of the background, with plaques")
     options = parser.parse_args()
     rows = phantoms.run(validation(options.each), options.models, options.architecture, options.jobs, OPEN)
+    if options.background:
+        engine = inference.load(manifest.load(options.models / "manifest.json"), options.models, options.architecture)
+        rows += real(engine, *options.background, options.copies)
     print(phantoms.listing(rows))
     scans = [read(row) for row in rows]
     print(f"{sum(s.positive and not len(s.logits) for s in scans)} positives lie outside what thresholds can decide.")

@@ -72,10 +72,15 @@ def cases(first: int, each: int, *, low: float = 12.0, high: float = 85.0) -> li
 
 def examine(engine: inference.Engine, case: Case, levels: finding.Levels | None = None) -> Row:
     """Make one phantom, with 1 to 10 mimics, and run the pipeline on it; `levels` replaces the manifest's."""
+    phantom = scan.make(agatston=case.agatston, seed=case.seed, increment=case.increment, mimics=1 + case.seed % 10)
+    return judge(engine, case, phantom, levels)
+
+
+def judge(engine: inference.Engine, case: Case, phantom: scan.Phantom, levels: finding.Levels | None = None) -> Row:
+    """Run the pipeline on a scan whose truth is known."""
     spec = engine.spec
     if levels is not None:
         spec = dataclasses.replace(spec, levels=dict.fromkeys(finding.Plane, levels))
-    phantom = scan.make(agatston=case.agatston, seed=case.seed, increment=case.increment, mimics=1 + case.seed % 10)
     start = time.perf_counter()
     found = pipeline.find_calcium(phantom.volume, engine.predict, spec)
     seconds = time.perf_counter() - start

@@ -1,6 +1,7 @@
 """Make the phantoms that the nets learn from: `python -m training.prepare`."""
 
 import argparse
+import dataclasses
 import multiprocessing
 import os
 import pathlib
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cac import components, finding, heart, views, volume
-from cac.phantom import scan
-from training import backgrounds, cases
+from cac import components, finding, heart, slabs, views, volume
+from cac.phantom import backgrounds, scan
+from training import cases
+from triage.dicom import reading
 
 BOX_MM = 160.0
 BEYOND_MM = 24.0
@@ -48,11 +50,27 @@ def prepare(seed: int, jitter_mm: float) -> cases.Case:
     return label(crop, phantom, random)
 
 
-def prepare_real(background: backgrounds.Background, seed: int, jitter_mm: float) -> cases.Case:
+def background(series: pathlib.Path, courses: pathlib.Path) -> backgrounds.Background:
+    """Read a real calcium-free series, on 1.5 mm slabs, and its courses. ValueError where no heart is found."""
+    read = reading.load_series(reading.read_headers(sorted(series.glob("*.dcm"))))
+    thick = slabs.prepare(read.volume).scan
+    located = heart.locate(thick)
+    if located is None:
+        msg = f"{series}: no heart is found"
+        raise ValueError(msg)
+    # What is far from the heart teaches nothing, and costs memory.
+    low, high = located.box.slices
+    part = slice(max(low - 20, 0), high + 20)
+    x, y, z = thick.origin
+    cut = dataclasses.replace(thick, hu=thick.hu[part], origin=(x, y, z - part.start * thick.spacing[0]))
+    return backgrounds.Background(scan=cut, heart=located.core[part], courses=backgrounds.courses(courses))
+
+
+def prepare_real(real: backgrounds.Background, seed: int, jitter_mm: float) -> cases.Case:
     """Vary a real calcium-free scan, draw plaques into it, and bring it to the nets' grid like a phantom."""
     agatston, increment = wanted(seed)
     random = np.random.default_rng([seed, 9])
-    phantom = backgrounds.draw(backgrounds.vary(background, random, increment), agatston, random)
+    phantom = backgrounds.draw(backgrounds.vary(real, random, increment), agatston, random)
     crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
     return label(crop, phantom, random)
 
@@ -128,7 +146,7 @@ def _points(mask: volume.BoolArray, random: np.random.Generator) -> tuple[NDArra
 def _job(task: tuple[int, float, pathlib.Path, tuple[pathlib.Path, pathlib.Path] | None]) -> str:
     seed, jitter_mm, path, real = task
     start = time.monotonic()
-    case = prepare_real(backgrounds.load(*real), seed, jitter_mm) if real else prepare(seed, jitter_mm)
+    case = prepare_real(background(*real), seed, jitter_mm) if real else prepare(seed, jitter_mm)
     cases.save(case, path)
     return f"{seed}: {len(case.points)} points, {int(case.calcium.sum())} on calcium, {time.monotonic() - start:.1f} s"
 

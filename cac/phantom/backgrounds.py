@@ -1,7 +1,7 @@
 """Real calcium-free scans to learn from: plaques drawn into them, everything else in them a hard negative.
 
-A file names a scan's coronary courses, points in mm (x, y, z; LPS) from ostium to end; see `config/courses`. The scan
-itself stays where it is: what is prepared from it holds its pixels, and is never committed.
+A file names a scan's coronary courses, points in mm (x, y, z; LPS) from ostium to end; see `training/config/courses`.
+The scan itself stays where it is.
 """
 
 import dataclasses
@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import interpolate, ndimage
 
-from cac import heart, slabs, volume
-from cac.phantom import arteries, canvas, plaques, scan
-from triage.dicom import reading
+from cac import volume
+from cac.phantom import arteries, canvas, plaques, scan, shapes
 
 SPREAD_MM = 0.8
 """Full width at half maximum of the point spread that a drawn plaque gets, in plane: that of a soft kernel."""
@@ -24,34 +23,21 @@ BRANCH_OF = {"pda": "rca", "diagonal": "lad", "marginal": "lcx"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Background:
-    """Hold a real scan on 1.5 mm slabs, its heart, and where its coronary arteries run."""
+    """Hold a real scan, its heart (bool, on the scan's grid), and where its coronary arteries run."""
 
-    name: str
     scan: volume.Volume
     heart: volume.BoolArray
-    courses: Mapping[str, np.ndarray]
+    courses: Mapping[str, shapes.Points]
 
 
-def load(series: pathlib.Path, courses: pathlib.Path) -> Background:
-    """Read a series of DICOM files and its courses. Raises ValueError where no heart is found."""
-    read = reading.load_series(reading.read_headers(sorted(series.glob("*.dcm"))))
-    thick = slabs.prepare(read.volume).scan
-    located = heart.locate(thick)
-    if located is None:
-        msg = f"{series}: no heart is found"
-        raise ValueError(msg)
-    named = json.loads(courses.read_text())["courses"]
-    lines = {name: np.asarray(points, dtype=np.float64) for name, points in named.items()}
-    # What is far from the heart teaches nothing, and costs memory.
-    low, high = located.box.slices
-    part = slice(max(low - 20, 0), high + 20)
-    x, y, z = thick.origin
-    cut = dataclasses.replace(thick, hu=thick.hu[part], origin=(x, y, z - part.start * thick.spacing[0]))
-    return Background(name=series.name, scan=cut, heart=located.core[part], courses=lines)
+def courses(path: pathlib.Path) -> Mapping[str, shapes.Points]:
+    """Read a scan's courses: name to points (n, 3)."""
+    named = json.loads(path.read_text())["courses"]
+    return {name: np.asarray(points, dtype=np.float64) for name, points in named.items()}
 
 
 def vary(background: Background, random: np.random.Generator, increment: float) -> Background:
-    """Return the scan of somebody a little larger or smaller, noisier, at 1.5 or 3 mm; lines scale along."""
+    """Return a scan at 1.5 mm of somebody a little larger or smaller, noisier, at 1.5 or 3 mm; lines scale along."""
     scale = float(random.uniform(0.88, 1.12))
     step = 2 if increment == 3.0 else 1
     first = int(random.integers(step))
@@ -93,7 +79,7 @@ def draw(background: Background, agatston: float, random: np.random.Generator) -
     )
 
 
-def _tree(courses: Mapping[str, np.ndarray], random: np.random.Generator) -> Sequence[arteries.Artery]:
+def _tree(courses: Mapping[str, shapes.Points], random: np.random.Generator) -> Sequence[arteries.Artery]:
     """Turn courses into arteries, each a little off its course: they were read off images."""
     tree = []
     for name, (_, _, ends) in arteries.PATHS.items():
@@ -103,7 +89,7 @@ def _tree(courses: Mapping[str, np.ndarray], random: np.random.Generator) -> Seq
     return tuple(tree)
 
 
-def _smooth(name: str, points: np.ndarray, ends: tuple[float, float]) -> arteries.Artery:
+def _smooth(name: str, points: shapes.Points, ends: tuple[float, float]) -> arteries.Artery:
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     along = np.linspace(0, length[-1], max(int(length[-1]), 6))
     line = interpolate.PchipInterpolator(length, points, axis=0)(along)
