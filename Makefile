@@ -50,10 +50,11 @@ train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: pip install --
 	$(BIN)/python -m training.prepare
 	$(if $(BACKGROUND),$(BIN)/python -m training.prepare --first 5000000 --cases 36 --background $(BACKGROUND))
 	$(BIN)/python -m training.train --architecture dilated
+	$(BIN)/python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
 	$(BIN)/python -m training.export
-	$(BIN)/python -m benchmarks.operating_point --architecture dilated
+	$(BIN)/python -m benchmarks.operating_point --architecture dilated $(if $(BACKGROUND),--background $(BACKGROUND))
 	$(BIN)/python -m benchmarks.operating_point --architecture plain
 
 peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace

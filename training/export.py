@@ -73,8 +73,8 @@ def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
     return worst
 
 
-CONFIGURATIONS = {"dilated": "default.toml", "plain": "plain.toml"}
-"""The configuration of each architecture's training."""
+CONFIGURATIONS = {"dilated": ("default.toml", "sharpen.toml"), "plain": ("plain.toml",)}
+"""The configurations of each architecture's training, turn by turn."""
 
 BACKGROUND = "--background lidc_idri_0002_zero training/config/courses/lidc_idri_0002_zero.json"
 
@@ -84,6 +84,7 @@ COMMANDS = {
         "python -m training.prepare",
         f"python -m training.prepare --first 5000000 --cases 36 {BACKGROUND}",
         "python -m training.train --architecture dilated",
+        "python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch",
     ),
     "plain": (
         "python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models",
@@ -132,7 +133,9 @@ def entry(
         "recipe": {
             "commands": COMMANDS[architecture],
             "history": HISTORY[architecture],
-            "configuration": tomllib.loads((cases.CONFIG.parent / CONFIGURATIONS[architecture]).read_text()),
+            "configurations": [
+                tomllib.loads((cases.CONFIG.parent / name).read_text()) for name in CONFIGURATIONS[architecture]
+            ],
         },
     }
 
