@@ -82,9 +82,13 @@ class Intake:
             if there is None:
                 return self._spool.store(place.study_uid, place.series_uid, place.sop_uid, content)
             if there.sha256 == content.sha256:
+                self._spool.confirm(there.path)
                 return there
         aside = self._spool.find(place.aside(content.sha256))
-        return aside or self._spool.store_aside(place.study_uid, place.series_uid, place.sop_uid, content)
+        if aside is not None:
+            self._spool.confirm(aside.path)
+            return aside
+        return self._spool.store_aside(place.study_uid, place.series_uid, place.sop_uid, content)
 
     def _known(self, sop_uid: str) -> arrivals.Known | None:
         if time.monotonic() < self._database_rests_until:
