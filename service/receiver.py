@@ -26,6 +26,10 @@ _BEAT_SECONDS = 3.0
 _FIRST_PDU_SECONDS = 10.0
 
 
+_GOODBYE_SECONDS = 1.0
+_ANSWER_SECONDS = 5.0
+DATABASE_PATIENCE_SECONDS = 2.0
+"""A sender need not wait for a busy database: what is not noted is marked, and noted later."""
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Listening:
     """Hold where and to whom the receiver listens; port 0 takes a free one, `shared` lets other listeners join it."""
@@ -198,7 +202,7 @@ def listening_of(config: settings.Settings) -> Listening:
 
 def run(config: settings.Settings, stop: threading.Event | None = None) -> None:
     """Listen until SIGTERM or SIGINT, or until `stop` is set by a caller that minds the signals itself."""
-    db = session.Database(config.database)
+    db = session.Database(config.database, DATABASE_PATIENCE_SECONDS)
     receiver = Receiver(db, spool.Spool(config.spool), rules.from_settings(config), listening_of(config))
     if stop is None:
         stop = threading.Event()
