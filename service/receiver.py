@@ -7,6 +7,7 @@ import gc
 import signal
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import cast
@@ -21,15 +22,16 @@ from triage.dicom import file_meta
 
 _config.LOG_HANDLER_LEVEL = "none"
 _log = logs.get(__name__)
+_SERVICE_USER = 0x00  # PS3.8 section 9.3.8: the source of an A-ABORT
 _PDU_BYTES = 1 << 17
 _BEAT_SECONDS = 3.0
 _FIRST_PDU_SECONDS = 10.0
-
-
 _GOODBYE_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 DATABASE_PATIENCE_SECONDS = 2.0
 """A sender need not wait for a busy database: what is not noted is marked, and noted later."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Listening:
     """Hold where and to whom the receiver listens; port 0 takes a free one, `shared` lets other listeners join it."""
@@ -99,15 +101,29 @@ class Receiver:
         """Take no more connections, break off those that are open, and say so in the database."""
         self._stopping.set()
         if self._server is not None:
-            for peer in self._server.active_associations:
-                peer.abort()
             self._server.shutdown()
         if self._heart.is_alive():
+            self._hang_up(self._server.active_associations)
             self._heart.join(timeout=2 * _BEAT_SECONDS)
         self._associations.end_all()
         _log.info("The listener has stopped.", action="stopped")
 
     def _store(self, event: evt.Event) -> int:
+    def _hang_up(self, peers: list[association.Association]) -> None:
+        """Abort between two objects; within one, read no more of it, but let what came whole be answered."""
+        for peer in peers:
+            if peer.is_established:
+                peer.acse.send_abort(_SERVICE_USER)
+        steps = ((_GOODBYE_SECONDS, socket.SHUT_RD), (_ANSWER_SECONDS, socket.SHUT_RDWR), (_GOODBYE_SECONDS, None))
+        for patience, how in steps:
+            end = time.monotonic() + patience
+            for peer in peers:
+                peer.join(max(0.0, end - time.monotonic()))
+                line = self._wires.get(peer)
+                if how is not None and line is not None and peer.is_alive():
+                    with contextlib.suppress(OSError):
+                        line.shutdown(how)
+
         """Answer a C-STORE that came by way of pynetdicom: its command was not of the plain kind."""
         request = cast(dimse_primitives.C_STORE, event.request)
         command = stores.Command(

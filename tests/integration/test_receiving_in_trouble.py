@@ -119,3 +119,52 @@ def test_two_threads_of_one_association_make_one_row(db):
         rows = session.scalars(sa.select(tables.Association)).all()
         assert len(rows) == 20
         assert all(row.closed_at is not None for row in rows)
+
+
+def _stall(line: socket.socket) -> None:
+    """Begin an image and send no more: its command, and the head of a PDU that does not come."""
+    image = small_ct.slice_of_ct(9)
+    values = {
+        0x0002: image.SOPClassUID.encode() + b"\0" * (len(image.SOPClassUID) % 2),
+        0x0100: struct.pack("<H", 1),
+        0x0110: struct.pack("<H", 7),
+        0x0800: struct.pack("<H", 1),
+        0x1000: image.SOPInstanceUID.encode() + b"\0" * (len(image.SOPInstanceUID) % 2),
+    }
+    command = b"".join(struct.pack("<HHL", 0, element, len(value)) + value for element, value in values.items())
+    line.sendall(
+        struct.pack(">BBLLBB", 4, 0, len(command) + 6, len(command) + 2, 1, 3)
+        + command
+        + struct.pack(">BBLLBB", 4, 0, 8000, 4002, 1, 0)
+        + bytes(100)
+    )
+
+
+def test_a_stalled_sender_does_not_keep_the_listener_from_stopping(tmp_path):
+    with listening.node(tmp_path, listening.sqlite(tmp_path)) as node:
+        stalled, idle = (listening.associate(node.receiver.port, CT) for _ in range(2))
+        for number, peer in enumerate((stalled, idle)):
+            assert peer.send_c_store(small_ct.slice_of_ct(number)).Status == 0
+        with stalled.dul.socket.socket as line:
+            stalled.dul.kill_dul()  # from now on it answers nothing, not even the end of the connection
+            stalled.dul.join(10)
+            _stall(line)
+            listening.until(lambda: any(wire._due for wire in node.receiver._wires.values()))  # it is being read
+            begun = time.monotonic()
+            node.receiver.stop()
+            assert time.monotonic() - begun < 15
+        listening.until(lambda: idle.is_aborted)
+        assert not any(thread.name.startswith("AcceptorThread") for thread in threading.enumerate())
+        (snapshot,) = node.arriving().values()
+        assert (snapshot.images, snapshot.open_associations) == (2, 0)
+
+
+def test_an_object_that_came_whole_is_answered_though_the_listener_stops(node):
+    peer = listening.associate(node.receiver.port, CT)
+    with _held(node) as waits, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(peer.send_c_store, small_ct.slice_of_ct())
+        listening.until(lambda: waits)
+        node.receiver.stop()
+        assert answer.result().Status == 0
+    assert len(node.spool.unnoted()) == 1
+    listening.until(lambda: peer.is_aborted)
