@@ -87,6 +87,7 @@ class Receiver:
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, self._connected),
                 (evt.EVT_CONN_CLOSE, self._disconnected),
+                (evt.EVT_C_ECHO, _echo),
                 (evt.EVT_C_STORE, self._store),
                 (evt.EVT_RELEASED, self._released),
                 (evt.EVT_ABORTED, self._aborted),
@@ -102,13 +103,12 @@ class Receiver:
         self._stopping.set()
         if self._server is not None:
             self._server.shutdown()
-        if self._heart.is_alive():
             self._hang_up(self._server.active_associations)
+        if self._heart.is_alive():
             self._heart.join(timeout=2 * _BEAT_SECONDS)
         self._associations.end_all()
         _log.info("The listener has stopped.", action="stopped")
 
-    def _store(self, event: evt.Event) -> int:
     def _hang_up(self, peers: list[association.Association]) -> None:
         """Abort between two objects; within one, read no more of it, but let what came whole be answered."""
         for peer in peers:
@@ -124,6 +124,7 @@ class Receiver:
                     with contextlib.suppress(OSError):
                         line.shutdown(how)
 
+    def _store(self, event: evt.Event) -> int:
         """Answer a C-STORE that came by way of pynetdicom: its command was not of the plain kind."""
         request = cast(dimse_primitives.C_STORE, event.request)
         command = stores.Command(
@@ -188,6 +189,14 @@ class Receiver:
             except Exception:
                 _log.exception("The listener's sign of life failed.", action="heartbeat_crashed")
             self._stopping.wait(_BEAT_SECONDS)
+
+
+def _echo(event: evt.Event) -> int:
+    """Answer a C-ECHO; pynetdicom brings any message here that names the Verification class, an image too."""
+    if not isinstance(event.request, dimse_primitives.C_ECHO):
+        _log.warning("A message was sent as a verification.", action="refused", cause=type(event.request).__name__)
+        event.assoc.abort()
+    return int(intake.Status.SUCCESS)
 
 
 def _received(command: stores.Command, syntax: str, data_set: bytes) -> intake.Received:
