@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import uuid
+import weakref
 from collections.abc import Callable
 
 from triage import errors, logs
@@ -31,36 +32,35 @@ class Associations:
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, int] = {}
         self._closing: dict[int, bool] = {}
+        self._making: weakref.WeakKeyDictionary[threading.Thread, threading.Lock] = weakref.WeakKeyDictionary()
         self._heard = True
 
-    def row_of(self, association: threading.Thread, calling: str) -> int | None:
-        """Return the association's row, made at its first object; None while the database is away."""
+    def row_of(self, association: threading.Thread, calling: str) -> int:
+        """Return the association's row, made at its first object, once. Raises StorageError."""
         with self._lock:
-            row = self._open.get(association)
-        if row is None:
-            try:
-                row = arrivals.open_association(self._db, self._listener, calling, self._clock())
-            except errors.StorageError:
-                return None
+            making = self._making.setdefault(association, threading.Lock())
+        with making:
             with self._lock:
-                self._open[association] = row
+                row = self._open.get(association)
+            if row is None:
+                row = arrivals.open_association(self._db, self._listener, calling, self._clock())
+                with self._lock:
+                    self._open[association] = row
         return row
 
-    def ended(self, association: threading.Thread, *, aborted: bool) -> None:
-        """Close the association's row, if it has one."""
+    def ended(self, *gone: threading.Thread, aborted: bool) -> None:
+        """Close the associations' rows, of those that have one."""
         with self._lock:
-            row = self._open.pop(association, None)
-            if row is not None:
-                self._closing[row] = aborted
-        if row is not None:
+            rows = [row for one in gone if (row := self._open.pop(one, None)) is not None]
+            self._closing.update(dict.fromkeys(rows, aborted))
+        if rows:
             self._write_closings()
 
     def beat(self) -> None:
         """Say that this listener lives, and close the rows of associations that ended unheard."""
         with self._lock:
             lost = [association for association in self._open if not association.is_alive()]
-        for association in lost:
-            self.ended(association, aborted=True)
+        self.ended(*lost, aborted=True)
         try:
             arrivals.heartbeat(self._db, self._listener, self._clock())
         except errors.StorageError as exc:
@@ -76,15 +76,16 @@ class Associations:
         """Close every row still open as broken off; the listener is going."""
         with self._lock:
             still = list(self._open)
-        for association in still:
-            self.ended(association, aborted=True)
+        self.ended(*still, aborted=True)
 
     def _write_closings(self) -> None:
         with self._lock:
             closing, self._closing = self._closing, {}
-        for row, aborted in closing.items():
-            try:
+        try:
+            while closing:
+                row, aborted = next(iter(closing.items()))
                 arrivals.close_association(self._db, row, aborted, self._clock())
-            except errors.StorageError:
-                with self._lock:
-                    self._closing[row] = aborted
+                del closing[row]
+        except errors.StorageError:  # the rest would wait for the database as long
+            with self._lock:
+                self._closing.update(closing)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-import time
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -12,8 +11,6 @@ from triage.db import arrivals, session
 from triage.dicom import headers
 
 _log = logs.get(__name__)
-_RETRY_SECONDS = 5.0
-"""How long a database that failed is left alone: a sender must not wait for its time-outs at every object."""
 
 
 class Status(IntEnum):
@@ -51,7 +48,6 @@ class Intake:
         self._spool = files
         self._noter = noting.Noter(db, site, clock)
         self._min_free_bytes = min_free_bytes
-        self._database_rests_until = 0.0
 
     def take(self, received: Received, association: Callable[[], int | None]) -> Status:
         """Keep one object and return the status to answer with; `association` is asked only once it is safe on disk.
@@ -82,36 +78,47 @@ class Intake:
             if there is None:
                 return self._spool.store(place.study_uid, place.series_uid, place.sop_uid, content)
             if there.sha256 == content.sha256:
+                self._spool.confirm(there.path)
                 return there
         aside = self._spool.find(place.aside(content.sha256))
-        return aside or self._spool.store_aside(place.study_uid, place.series_uid, place.sop_uid, content)
+        if aside is not None:
+            self._spool.confirm(aside.path)
+            return aside
+        return self._spool.store_aside(place.study_uid, place.series_uid, place.sop_uid, content)
 
     def _known(self, sop_uid: str) -> arrivals.Known | None:
-        if time.monotonic() < self._database_rests_until:
+        if self._noter.resting:
             return None
         try:
             return arrivals.find(self._db, sop_uid)
         except errors.StorageError as exc:
-            self._let_rest(exc)
+            self._noter.let_rest(exc)
             return None
 
     def _note(self, row: noting.Expected, instance: domain.Instance, association: Callable[[], int | None]) -> None:
-        """Write the row; while the database is away, leave a marker for the assembler instead."""
-        if time.monotonic() >= self._database_rests_until:
+        """Write the row; while the database is away or will not have it, leave a marker for the assembler instead."""
+        cause = "the database rests"
+        if not self._noter.resting:
             try:
-                row.note(instance, association())
-            except errors.StorageError as exc:
-                self._let_rest(exc)
-            else:
+                row.note(instance, self._transfer(association))
                 return
+            except errors.StorageError as exc:
+                cause = str(exc)
+            except Exception as exc:
+                cause = type(exc).__name__
+                _log.exception("An object's row could not be made.", action="note_crashed")
         self._spool.mark_unnoted(instance.path)
         _log.warning(
             "An object is kept, but could not be noted yet.",
             action="unnoted",
+            cause=cause,
             series=instance.series_instance_uid,
             instance=instance.sop_instance_uid,
         )
 
-    def _let_rest(self, exc: errors.StorageError) -> None:
-        self._database_rests_until = time.monotonic() + _RETRY_SECONDS
-        _log.error("The database is out of reach; receiving goes on.", action="database_away", cause=str(exc))
+    def _transfer(self, association: Callable[[], int | None]) -> int | None:
+        try:
+            return association()
+        except errors.StorageError as exc:
+            self._noter.let_rest(exc)
+            raise

@@ -4,11 +4,15 @@ import contextlib
 import dataclasses
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable, Iterator
 
-from triage import domain, errors, rules
+from triage import domain, errors, logs, rules
 from triage.db import arrivals, session
 
+_log = logs.get(__name__)
+_RETRY_SECONDS = 5.0
+"""How long a database that failed is left alone: a sender must not wait for its time-outs at every object."""
 _LONGEST_WAIT_SECONDS = 0.005
 """How long a writer waits for objects that are being stored meanwhile: a group costs little more than one row."""
 
@@ -18,7 +22,9 @@ class _Waiting:
     instance: domain.Instance
     association: int | None
     done: bool = False
-    failure: errors.StorageError | None = None
+    failure: errors.StorageError | None = dataclasses.field(
+        default_factory=lambda: errors.StorageError("the row was not written")
+    )
 
 
 class Expected:
@@ -44,6 +50,18 @@ class Noter:
         self._expected = 0
         self._queue: list[_Waiting] = []
         self._writing = False
+        self._rests_until = 0.0
+
+    @property
+    def resting(self) -> bool:
+        """Tell whether the database failed a moment ago, and is not to be asked."""
+        return time.monotonic() < self._rests_until
+
+    def let_rest(self, exc: errors.StorageError) -> None:
+        """Leave the database alone for a while; one that answers, and refused one row, is not away."""
+        if not isinstance(exc, session.Refused):
+            self._rests_until = time.monotonic() + _RETRY_SECONDS
+            _log.error("The database is out of reach; receiving goes on.", action="database_away", cause=str(exc))
 
     @contextlib.contextmanager
     def expecting(self) -> Iterator[Expected]:
@@ -91,19 +109,25 @@ class Noter:
             self._changed.notify_all()
 
     def _write(self, batch: list[_Waiting]) -> None:
+        """Write all, or, where one row may be to blame, each alone; one that finds the database away ends that."""
+        failure = self._attempt(batch)
+        if isinstance(failure, session.Refused) and len(batch) > 1:
+            for waiting in batch:
+                self._write([waiting])
+            return
+        for waiting in batch:
+            waiting.failure = failure
+
+    def _attempt(self, batch: list[_Waiting]) -> errors.StorageError | None:
+        if self.resting:  # since these have come
+            return errors.StorageError("the database rests")
         try:
             pairs = [(waiting.instance, waiting.association) for waiting in batch]
             arrivals.note_many(self._db, pairs, self._rules, self._clock())
         except errors.StorageError as exc:
-            if len(batch) == 1:
-                batch[0].failure = exc
-                return
-            for waiting in batch:  # one row may be to blame: the others must not fail with it
-                try:
-                    self._write([waiting])
-                except Exception as failure:
-                    waiting.failure = errors.StorageError(f"the row could not be written: {type(failure).__name__}")
-        except BaseException:
-            for waiting in batch:
-                waiting.failure = errors.StorageError("the rows could not be written")
-            raise
+            self.let_rest(exc)
+            return exc
+        except Exception as exc:
+            _log.exception("A row could not be written.", action="note_crashed")
+            return session.Refused(f"the row could not be written: {type(exc).__name__}")
+        return None

@@ -7,6 +7,7 @@ import gc
 import signal
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import cast
@@ -21,9 +22,14 @@ from triage.dicom import file_meta
 
 _config.LOG_HANDLER_LEVEL = "none"
 _log = logs.get(__name__)
+_SERVICE_USER = 0x00  # PS3.8 section 9.3.8: the source of an A-ABORT
 _PDU_BYTES = 1 << 17
 _BEAT_SECONDS = 3.0
 _FIRST_PDU_SECONDS = 10.0
+_GOODBYE_SECONDS = 1.0
+_ANSWER_SECONDS = 5.0
+DATABASE_PATIENCE_SECONDS = 2.0
+"""A sender need not wait for a busy database: what is not noted is marked, and noted later."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +87,7 @@ class Receiver:
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, self._connected),
                 (evt.EVT_CONN_CLOSE, self._disconnected),
+                (evt.EVT_C_ECHO, _echo),
                 (evt.EVT_C_STORE, self._store),
                 (evt.EVT_RELEASED, self._released),
                 (evt.EVT_ABORTED, self._aborted),
@@ -95,13 +102,27 @@ class Receiver:
         """Take no more connections, break off those that are open, and say so in the database."""
         self._stopping.set()
         if self._server is not None:
-            for peer in self._server.active_associations:
-                peer.abort()
             self._server.shutdown()
+            self._hang_up(self._server.active_associations)
         if self._heart.is_alive():
             self._heart.join(timeout=2 * _BEAT_SECONDS)
         self._associations.end_all()
         _log.info("The listener has stopped.", action="stopped")
+
+    def _hang_up(self, peers: list[association.Association]) -> None:
+        """Abort between two objects; within one, read no more of it, but let what came whole be answered."""
+        for peer in peers:
+            if peer.is_established:
+                peer.acse.send_abort(_SERVICE_USER)
+        steps = ((_GOODBYE_SECONDS, socket.SHUT_RD), (_ANSWER_SECONDS, socket.SHUT_RDWR), (_GOODBYE_SECONDS, None))
+        for patience, how in steps:
+            end = time.monotonic() + patience
+            for peer in peers:
+                peer.join(max(0.0, end - time.monotonic()))
+                line = self._wires.get(peer)
+                if how is not None and line is not None and peer.is_alive():
+                    with contextlib.suppress(OSError):
+                        line.shutdown(how)
 
     def _store(self, event: evt.Event) -> int:
         """Answer a C-STORE that came by way of pynetdicom: its command was not of the plain kind."""
@@ -170,6 +191,14 @@ class Receiver:
             self._stopping.wait(_BEAT_SECONDS)
 
 
+def _echo(event: evt.Event) -> int:
+    """Answer a C-ECHO; pynetdicom brings any message here that names the Verification class, an image too."""
+    if not isinstance(event.request, dimse_primitives.C_ECHO):
+        _log.warning("A message was sent as a verification.", action="refused", cause=type(event.request).__name__)
+        event.assoc.abort()
+    return int(intake.Status.SUCCESS)
+
+
 def _received(command: stores.Command, syntax: str, data_set: bytes) -> intake.Received:
     if not data_set:
         raise errors.UnreadableImage("no data set came with the command")
@@ -198,7 +227,7 @@ def listening_of(config: settings.Settings) -> Listening:
 
 def run(config: settings.Settings, stop: threading.Event | None = None) -> None:
     """Listen until SIGTERM or SIGINT, or until `stop` is set by a caller that minds the signals itself."""
-    db = session.Database(config.database)
+    db = session.Database(config.database, DATABASE_PATIENCE_SECONDS)
     receiver = Receiver(db, spool.Spool(config.spool), rules.from_settings(config), listening_of(config))
     if stop is None:
         stop = threading.Event()

@@ -14,7 +14,11 @@ from typing import Any, cast
 from pynetdicom import association, pdu, pdu_primitives, transport
 
 from service import wire
+from triage import logs
 
+_log = logs.get(__name__)
+_MOST_BYTES = 1 << 30
+"""Of a data set: it is held in memory until it has come whole."""
 _LOOK_SECONDS = 0.05
 """How long a thread waits before it looks for what nothing wakes it for: a release, an abort, the end."""
 _TRANSFER = "Sta6"  # PS3.8 table 9-1: ready for data transfer
@@ -102,7 +106,8 @@ class _Line:
             while dul.to_provider_queue.empty() and _data_waits(line):
                 if not self._store(line):
                     return True
-        except wire.Malformed:
+        except wire.Malformed as exc:
+            _log.warning("An association is broken off.", action="malformed", cause=str(exc))
             dul.event_queue.put(_INVALID)
         except (OSError, ValueError):
             dul.event_queue.put(_CLOSED)
@@ -134,7 +139,7 @@ class _Line:
 
     def _data_set(self, line: wire.Wire, context_id: int) -> bytes | None:
         """Read a data set to its end; None where an abort or a release comes before it."""
-        parts = []
+        parts, size = [], 0
         while True:
             part = line.fragment()
             if part is None:
@@ -142,6 +147,9 @@ class _Line:
             self._peer.dul._idle_timer.restart()
             if part.context_id != context_id or part.is_command or (part.is_last and line.within_pdu):
                 raise wire.Malformed("a data set was interrupted by another message")
+            size += len(part.data)
+            if size > _MOST_BYTES:
+                raise wire.Malformed(f"a data set is longer than {_MOST_BYTES} bytes")
             parts.append(part.data)
             if part.is_last:
                 return b"".join(parts)

@@ -43,7 +43,7 @@ class Node:
 def node(home: pathlib.Path, database_url: str, **changes: object) -> Iterator[Node]:
     """Run a listener until the block ends; `changes` are fields of `receiver.Listening`."""
     listening = receiver.Listening(**{"port": 0, "min_free_bytes": 0, **changes})
-    db = session.Database(database_url)
+    db = session.Database(database_url, receiver.DATABASE_PATIENCE_SECONDS)
     site = rules.from_settings(settings.load(home=home))
     files = spool.Spool(home / "spool")
     running = receiver.Receiver(db, files, site, listening)

@@ -100,7 +100,7 @@ class Spool:
         with _translated():
             for folder in (root, root / _UNNOTED, root / _LOCKS):
                 folder.mkdir(parents=True, exist_ok=True)
-                _sync_folder(folder.parent)
+                _sync(folder.parent)
 
     def store(self, study_uid: str, series_uid: str, sop_uid: str, data: bytes | Content) -> Stored:
         """Write an object durably under its own name: temporary file, sync, rename, folder sync.
@@ -127,12 +127,19 @@ class Spool:
             raise errors.StorageError(f"the spool cannot be read: {exc.strerror}") from exc
         return Stored(path=path, size=len(data), sha256=Content.of_file(data).sha256)
 
+    def confirm(self, path: str) -> None:
+        """Sync a finished file and the folders it lies in: who renamed it may have failed to, or died before."""
+        final = self.absolute(path)
+        with _translated():
+            for each in (final, final.parent, final.parent.parent, self.root):
+                _sync(each)
+
     def move_aside(self, path: str, sha256: str) -> str:
         """Rename a finished file to its aside name, durably; return the new relative path."""
         target = place_of(path).aside(sha256)
         with _translated():
             os.rename(self.absolute(path), self.absolute(target))
-            _sync_folder(self.absolute(target).parent)
+            _sync(self.absolute(target).parent)
         return target
 
     def absolute(self, path: str) -> pathlib.Path:
@@ -205,7 +212,7 @@ class Spool:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
-            _sync_folder(final.parent)
+            _sync(final.parent)
         return Stored(path=path, size=content.size, sha256=content.sha256)
 
     def _put(self, temporary: pathlib.Path, final: pathlib.Path, content: Content) -> None:
@@ -228,8 +235,8 @@ class Spool:
         if folder in self._known_folders and path.is_dir():
             return
         path.mkdir(parents=True, exist_ok=True)
-        _sync_folder(path.parent)
-        _sync_folder(self.root)
+        _sync(path.parent)
+        _sync(self.root)
         if len(self._known_folders) >= _FOLDERS_REMEMBERED:
             self._known_folders.clear()
         self._known_folders.add(folder)
@@ -267,8 +274,8 @@ def _begin_to_write_out(descriptor: int) -> None:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _sync_folder(path: pathlib.Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -139,6 +139,30 @@ def test_a_data_set_that_breaks_the_rules_ends_the_association(node, line, then)
     other.release()
 
 
+def test_a_data_set_without_end_is_not_held_in_memory(node, line, monkeypatch):
+    monkeypatch.setattr(stores, "_MOST_BYTES", 4000)
+    peer, wire = line
+    command, data = _request(small_ct.slice_of_ct())
+    wire.sendall(
+        _pdu(_value(COMMAND | LAST, command)) + _pdu(_value(DATA, data[:3000])) + _pdu(_value(DATA, data[:3000]))
+    )
+    listening.until(lambda: peer.is_aborted)
+    assert node.files() == []
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_an_image_sent_as_a_verification_is_never_success(node, pieces):
+    echo = "1.2.840.10008.1.1"
+    peer = listening.associate(node.receiver.port, (echo, uid.ExplicitVRLittleEndian))
+    command, data = _request(small_ct.slice_of_ct(SOPClassUID=echo))
+    values = [_value(COMMAND | LAST, command)]
+    if pieces == 2:
+        values = [_value(COMMAND, command[:50]), _value(COMMAND | LAST, command[50:])]
+    peer.dul.socket.socket.sendall(b"".join(map(_pdu, values)) + _pdu(_value(DATA | LAST, data)))
+    listening.until(lambda: peer.is_aborted)
+    assert node.files() == []
+
+
 def test_an_answer_does_not_wait_for_the_next_look(node):
     peer = listening.associate(node.receiver.port, ("1.2.840.10008.1.1", uid.ImplicitVRLittleEndian), CT)
     for number in range(5):

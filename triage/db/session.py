@@ -20,24 +20,29 @@ T = TypeVar("T")
 
 MIGRATIONS = pathlib.Path(__file__).resolve().parents[2] / "alembic"
 TRIES = 5
-BUSY_MILLISECONDS = 30_000
+PATIENCE_SECONDS = 30.0
+"""How long a database that is busy, or does not answer, is waited for."""
 CACHE_KIB = 32_768
 """Of SQLite, for each connection that reads so much: its usual 2 MiB hold no search through a million studies."""
 TIMESTAMPTZ = 1184
 """PostgreSQL's number of the type of moments."""
 
 
-class Crossed(errors.StorageError):
+class Refused(errors.StorageError):
+    """Say that the database is there but would not do this work: what it was given may be to blame."""
+
+
+class Crossed(Refused):
     """Say that another transaction crossed this one's way; the same work may be done again at once."""
 
 
 class Database:
     """Hold the engine; `write` and `read` open one transaction each and raise StorageError, which is retriable."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.url = url
         # Last in, first out: who writes next meets the pages of who wrote last.
-        self._engine = _engine(url, pool_use_lifo=True)
+        self._engine = _engine(url, patience_seconds, pool_use_lifo=True, pool_timeout=patience_seconds)
         self._writer = self._engine.execution_options(triage_write=True)
 
     @contextmanager
@@ -90,7 +95,7 @@ def upgrade(url: str) -> None:
 def at_head(url: str) -> bool:
     """Tell whether the schema is the one this code was written for; raises StorageError."""
     head = alembic.script.ScriptDirectory.from_config(_config(url)).get_current_head()
-    engine = _engine(url, poolclass=pool.NullPool)
+    engine = _engine(url, PATIENCE_SECONDS, poolclass=pool.NullPool)
     try:
         with _translated(), engine.connect() as connection:
             return alembic.runtime.migration.MigrationContext.configure(connection).get_current_revision() == head
@@ -106,9 +111,11 @@ def _config(url: str) -> alembic.config.Config:
     return config
 
 
-def _engine(url: str, **options: Any) -> sa.Engine:
+def _engine(url: str, patience_seconds: float, **options: Any) -> sa.Engine:
     # Parameters hold names: no error's text may show them.
-    engine = sa.create_engine(url, hide_parameters=True, **_options(url), **options)
+    waiting = {"timeout": patience_seconds}  # SQLite's for a lock, PostgreSQL's for whatever it is asked
+    options.update(hide_parameters=True, connect_args=waiting, pool_pre_ping=not url.startswith("sqlite:"))
+    engine = sa.create_engine(url, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -117,17 +124,10 @@ def _engine(url: str, **options: Any) -> sa.Engine:
     return engine
 
 
-def _options(url: str) -> dict[str, Any]:
-    if url.startswith("sqlite:"):
-        return {"connect_args": {"timeout": BUSY_MILLISECONDS / 1000}}
-    return {"pool_pre_ping": True, "connect_args": {"timeout": 30}}
-
-
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # BEGIN is ours: the driver's comes too late to lock
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout={BUSY_MILLISECONDS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
@@ -153,6 +153,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error, OSError) as failure:
+        if _refused(failure):
+            raise Refused(f"the database refused: {type(failure).__name__}") from failure
         raise errors.StorageError(f"the database is out of reach or refused: {type(failure).__name__}") from failure
 
 
@@ -170,6 +172,18 @@ def _crossed(failure: BaseException | None) -> bool:
     """Tell whether a failure is another transaction's doing: a deadlock, or a row it inserted first."""
     if isinstance(failure, exc.IntegrityError):
         return True
+    return _sqlstate(failure) in ("40001", "40P01")
+
+
+def _refused(failure: BaseException) -> bool:
+    """Tell whether a database that answers refused what it was given: a value, a constraint, a crossed way."""
+    if isinstance(failure, (exc.IntegrityError, exc.DataError, exc.ProgrammingError)):
+        return True
+    return type(failure) is exc.StatementError or _sqlstate(failure)[:2] in ("22", "23", "40", "54")
+
+
+def _sqlstate(failure: BaseException | None) -> str:
+    """Return PostgreSQL's code of an error (its manual, appendix A), else nothing."""
     original = getattr(failure, "orig", None)
-    codes = original.args[0].get("C") if original and original.args and isinstance(original.args[0], dict) else None
-    return codes in ("40001", "40P01")
+    told = original.args[0] if original is not None and original.args else None
+    return str(told.get("C", "")) if isinstance(told, dict) else ""
