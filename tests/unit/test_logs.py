@@ -33,8 +33,8 @@ def test_a_crash_is_logged_without_local_variables(style, capsys):
     assert patient_name not in told
 
 
-def test_the_text_of_a_database_error_hides_what_was_to_be_written():
-    db = session.Database("sqlite://")
+def test_the_text_of_a_database_error_hides_what_was_to_be_written(tmp_path):
+    db = session.Database(f"sqlite:///{tmp_path}/some.db")
     with pytest.raises(sa.exc.OperationalError) as failure, db._engine.connect() as connection:
         connection.execute(sa.text("INSERT INTO nowhere VALUES (:name)"), {"name": "DOE^JOHN"})
     assert "DOE^JOHN" not in str(failure.value)
