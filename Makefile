@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 HOME_DIR ?= .home
 ONCE ?=
 ONLY ?=
-BACKGROUND ?=
 
 .PHONY: help setup demo test check unit bench peers train lock clean
 
@@ -46,15 +45,14 @@ bench: $(VENV)/.dev  ## all benchmarks into build/benchmarks.md, about 20 minute
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
-	$(BIN)/python -m training.prepare --first 1000000 --cases 32
 	$(BIN)/python -m training.prepare
-	$(if $(BACKGROUND),$(BIN)/python -m training.prepare --first 5000000 --cases 36 --background $(BACKGROUND))
 	$(BIN)/python -m training.train --architecture dilated
+	$(BIN)/python -m training.prepare --config training/config/sharpen.toml
 	$(BIN)/python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
 	$(BIN)/python -m training.export
-	$(BIN)/python -m benchmarks.operating_point --architecture dilated $(if $(BACKGROUND),--background $(BACKGROUND))
+	$(BIN)/python -m benchmarks.operating_point --architecture dilated
 	$(BIN)/python -m benchmarks.operating_point --architecture plain
 
 peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace
