@@ -65,7 +65,7 @@ def run(part: Part) -> Told:
         wrong = f"ended with code {child.returncode}" if child.returncode else ""
     except subprocess.TimeoutExpired:
         text, wrong = _stopped(child), f"was stopped after {part.most:.0f} s"
-    except BaseException:
+    except BaseException:  # Ctrl-C, too, must end what was started
         _stopped(child)
         raise
     return Told(part=part, text=text.strip(), wrong=wrong, seconds=time.monotonic() - began)

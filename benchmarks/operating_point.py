@@ -122,7 +122,7 @@ def real(engine: inference.Engine, series: pathlib.Path, courses: pathlib.Path, 
     """Run the pipeline on a real calcium-free scan as it is, and on copies with plaques of Agatston 5-20 drawn in."""
     scan = reading.load_series(reading.read_headers(sorted(series.glob("*.dcm")))).volume
     nowhere = np.zeros(scan.hu.shape, dtype=bool)
-    ground = backgrounds.Background(scan=scan, heart=nowhere, courses=backgrounds.courses(courses))
+    ground = backgrounds.Background(scan=scan, heart=nowhere, courses=backgrounds.courses(courses.read_text()))
     rows = []
     for number in range(copies + 1):
         random = np.random.default_rng([FIRST, number])

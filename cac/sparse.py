@@ -8,14 +8,14 @@ ends (so that the net pads with zeros where it would have padded anyway) gives t
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cac import components, finding, sheets, together, views, volume
+from cac import components, errors, finding, sheets, together, views, volume
 
 IntArray: TypeAlias = NDArray[np.int64]
 
@@ -27,7 +27,7 @@ _WORK = ((48, 26), (40, 35), (32, 35), (16, 69), (8, 74))
 hundreds of multiplications for each (base width 16)."""
 
 _WINDOW = 400_000
-"""What each window costs on top, in the same measure (at base width 8, where it tells)."""
+"""What each window costs on top, in the same measure."""
 
 _NEAR = np.zeros((3, 3, 3), dtype=bool)
 _NEAR[1] = True
@@ -104,10 +104,11 @@ def probabilities(
     calls.sort(key=lambda call: call[0].windows.pixels_of(call[1]), reverse=True)
     together.each(lambda call: call[0].ask(call[1], predict), calls, spec.threads)
     for plane in finding.Plane:
+        own = [question for question in questions if question.sheet.plane is plane]
+        _demand_all(asked, own, plane)
         answer = np.zeros(heart_crop.hu.shape, dtype=np.float32)
-        for question in questions:
-            if question.sheet.plane is plane:
-                answer[question.samples] = np.maximum(answer[question.samples], question.seen)
+        for question in own:
+            answer[question.samples] = np.maximum(answer[question.samples], question.seen)
         yield plane, answer
 
 
@@ -165,6 +166,14 @@ class _Question:
             self.seen[own] = values[self.row[own] - top, self.column[own] - left]
 
 
+def _demand_all(asked: tuple[IntArray, ...], questions: Sequence[_Question], plane: finding.Plane) -> None:
+    """Raise PredictionError where a sample was not answered: nothing would read as no calcium."""
+    shown = np.logical_or.reduce([question.sheet.has(asked) for question in questions])
+    if not np.all(shown) or any(np.isnan(question.seen).any() for question in questions):
+        msg = f"the {plane} net was not asked about every candidate voxel"
+        raise errors.PredictionError(msg)
+
+
 def _question(asked: tuple[IntArray, ...], sheet: sheets.Sheet) -> _Question:
     """Plan the windows of one plane's images for the samples that lie in them."""
     inside = sheet.has(asked)
@@ -174,7 +183,7 @@ def _question(asked: tuple[IntArray, ...], sheet: sheets.Sheet) -> _Question:
     windows = plan(image, row, column, frame)
     order = np.argsort(windows.owner, kind="stable")
     first = np.searchsorted(windows.owner[order], np.arange(windows.image.size + 1))
-    seen = np.zeros(image.size, dtype=np.float32)
+    seen = np.full(image.size, np.nan, dtype=np.float32)
     return _Question(
         sheet=sheet, samples=samples, row=row, column=column, windows=windows, order=order, first=first, seen=seen
     )

@@ -59,7 +59,7 @@ class Assembler:
                 step(now)
             except errors.TriageError as exc:
                 self._failed(step.__name__, str(exc))
-            except Exception:
+            except Exception:  # one step must not keep the others from their work
                 _log.exception("A step of the assembler crashed.", action="step_crashed", step=step.__name__)
             else:
                 if self._failing.pop(step.__name__, None):

@@ -104,7 +104,7 @@ class Intake:
                 return
             except errors.StorageError as exc:
                 cause = str(exc)
-            except Exception as exc:
+            except Exception as exc:  # the file is safe: a marker must say that it has no row
                 cause = type(exc).__name__
                 _log.exception("An object's row could not be made.", action="note_crashed")
         self._spool.mark_unnoted(instance.path)

@@ -127,7 +127,7 @@ class Noter:
         except errors.StorageError as exc:
             self.let_rest(exc)
             return exc
-        except Exception as exc:
+        except Exception as exc:  # an odd row must fail alone, not with those beside it
             _log.exception("A row could not be written.", action="note_crashed")
             return session.Refused(f"the row could not be written: {type(exc).__name__}")
         return None

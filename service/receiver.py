@@ -147,7 +147,7 @@ class Receiver:
             status, cause, uid = intake.Status.BAD_UID, str(exc), ""
         except errors.UnreadableImage as exc:
             status, cause = intake.Status.CANNOT_UNDERSTAND, str(exc)
-        except Exception as exc:
+        except Exception as exc:  # the sender must have an answer
             cause = type(exc).__name__
             _log.exception("An object could not be taken in.", action="store_crashed")
         if status is not intake.Status.SUCCESS:
@@ -179,14 +179,14 @@ class Receiver:
     def _ended(self, event: evt.Event, *, aborted: bool) -> None:
         try:
             self._associations.ended(event.assoc, aborted=aborted)
-        except Exception:
+        except Exception:  # pynetdicom's thread must go on
             _log.exception("An association's end could not be noted.", action="end_crashed")
 
     def _beat(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._associations.beat()
-            except Exception:
+            except Exception:  # the next beat may work
                 _log.exception("The listener's sign of life failed.", action="heartbeat_crashed")
             self._stopping.wait(_BEAT_SECONDS)
 

@@ -63,7 +63,7 @@ def background(series: pathlib.Path, courses: pathlib.Path) -> backgrounds.Backg
     part = slice(max(low - 20, 0), high + 20)
     x, y, z = thick.origin
     cut = dataclasses.replace(thick, hu=thick.hu[part], origin=(x, y, z - part.start * thick.spacing[0]))
-    return backgrounds.Background(scan=cut, heart=located.core[part], courses=backgrounds.courses(courses))
+    return backgrounds.Background(scan=cut, heart=located.core[part], courses=backgrounds.courses(courses.read_text()))
 
 
 def prepare_real(real: backgrounds.Background, seed: int, jitter_mm: float) -> cases.Case:

@@ -208,7 +208,7 @@ class Spool:
             temporary = final.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")
             try:
                 self._put(temporary, final, content)
-            except BaseException:
+            except BaseException:  # whatever ended it: no half file stays
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
@@ -272,6 +272,16 @@ def _begin_to_write_out(descriptor: int) -> None:
     """Start writing a file's data to the disk, and return; Linux does so on this advice, elsewhere nothing is lost."""
     if sys.platform == "linux":
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def anything_waits(root: pathlib.Path) -> bool:
+    """Tell whether a file of this spool still has to be noted; also where that cannot be seen."""
+    try:
+        return bool(os.listdir(root / _UNNOTED))
+    except FileNotFoundError:  # no listener has worked here yet
+        return False
+    except OSError:
+        return True
 
 
 def _sync(path: pathlib.Path) -> None:

@@ -129,7 +129,7 @@ def _prove(config: settings.Settings, prove: Proof, sender: connection.Connectio
     try:
         prove(config)
         sender.send(None)
-    except Exception as exc:
+    except Exception as exc:  # the parent must hear why, whatever it was
         sender.send(f"{type(exc).__name__}: {exc}")
 
 

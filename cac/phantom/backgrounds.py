@@ -6,7 +6,6 @@ The scan itself stays where it is.
 
 import dataclasses
 import json
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,9 +29,9 @@ class Background:
     courses: Mapping[str, shapes.Points]
 
 
-def courses(path: pathlib.Path) -> Mapping[str, shapes.Points]:
-    """Read a scan's courses: name to points (n, 3)."""
-    named = json.loads(path.read_text())["courses"]
+def courses(text: str) -> Mapping[str, shapes.Points]:
+    """Return a scan's courses from their JSON: name to points (n, 3)."""
+    named = json.loads(text)["courses"]
     return {name: np.asarray(points, dtype=np.float64) for name, points in named.items()}
 
 

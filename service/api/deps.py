@@ -10,7 +10,7 @@ import fastapi
 
 from cac import reasons
 from service.api import schemas
-from triage import domain
+from triage import domain, spool
 from triage.db import assembly, session
 
 
@@ -35,8 +35,11 @@ AtDesk: TypeAlias = Annotated[Desk, fastapi.Depends(_desk)]
 
 
 def agreed(desk: Desk) -> bool:
-    """Tell whether `low` may be served: spool and database were found to agree, and the finding is fresh."""
-    return assembly.agreed(desk.db, desk.clock())
+    """Tell whether `low` may be served: spool and database were lately found to agree, and no image waits unnoted.
+
+    The spool is looked at, too, for a database that hangs may keep the assembler from saying so.
+    """
+    return assembly.agreed(desk.db, desk.clock()) and not spool.anything_waits(desk.spool)
 
 
 def masked(flag: schemas.Flag) -> schemas.Flag:

@@ -87,3 +87,10 @@ def test_an_answer_that_is_no_probability_map_is_an_error(wrong: str, evaluate) 
 
     with pytest.raises(errors.PredictionError):
         list(evaluate(cropped, predict, voxels_at((4, 40, 40), (1, 20, 20)), SPEC))
+
+
+def test_a_window_that_was_not_asked_about_is_an_error_and_never_a_zero(monkeypatch) -> None:
+    cropped = views.crop(scan_with(ramp()), box(), SPEC)
+    monkeypatch.setattr(sparse.Plan, "calls", lambda _: iter(()))
+    with pytest.raises(errors.PredictionError, match="not asked"):
+        list(sparse.probabilities(cropped, binary, voxels_at((4, 40, 40), (1, 20, 20)), SPEC))

@@ -135,3 +135,13 @@ with spool.Spool(pathlib.Path(sys.argv[1])).exclusive(sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+def test_a_file_that_waits_to_be_noted_is_seen_from_outside(tmp_path):
+    assert not spool.anything_waits(tmp_path / "nothing yet")
+    kept = spool.Spool(tmp_path)
+    assert not spool.anything_waits(tmp_path)
+    kept.mark_unnoted("1.2/3.4/5.6.dcm")
+    assert spool.anything_waits(tmp_path)
+    kept.clear_unnoted("1.2/3.4/5.6.dcm")
+    assert not spool.anything_waits(tmp_path)

@@ -152,7 +152,7 @@ def _border(path: pathlib.Path, read: Callable[[pathlib.Path], _Answer]) -> _Ans
         raise
     except OSError as exc:
         raise errors.StorageError(f"{path.name} cannot be read: {exc.strerror}.") from exc
-    except Exception as exc:
+    except Exception as exc:  # pydicom and the decoders raise whatever they stumble over
         raise errors.UnreadableImage(f"{path.name} is no readable image ({type(exc).__name__}).") from exc
 
 
