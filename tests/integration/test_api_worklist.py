@@ -4,7 +4,7 @@ import json
 import pytest
 import served
 
-from triage import domain
+from triage import domain, spool
 
 ABSENT, PRESENT, DOUBT = domain.Outcome.ABSENT, domain.Outcome.PRESENT, domain.Outcome.INDETERMINATE
 
@@ -144,6 +144,17 @@ def test_nothing_is_low_until_spool_and_database_agree(api):
     assert api.uids(priority="routine") == _uids(2, 1)
     assert api.client.get(f"/api/v1/studies/{served.uid(1)}").json()["flag"]["priority"] == "routine"
     assert api.flag(1).json()["flag"]["priority"] == "routine"
+
+
+def test_nothing_is_low_while_an_image_waits_to_be_noted(api):
+    api.finish(1, ABSENT)
+    kept = spool.Spool(api.results.parent / "spool")
+    assert api.flag(1).json()["flag"]["priority"] == "low"
+    kept.mark_unnoted("1.2/3.4/5.6.dcm")
+    assert api.flag(1).json()["flag"]["priority"] == "routine"
+    assert api.uids(priority="low") == []
+    kept.clear_unnoted("1.2/3.4/5.6.dcm")
+    assert api.flag(1).json()["flag"]["priority"] == "low"
 
 
 def test_a_node_silent_for_half_a_minute_serves_no_low(api):
