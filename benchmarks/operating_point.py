@@ -5,16 +5,12 @@ thresholds that exclude most zero cases among those that call no positive absent
 """
 
 import argparse
-import dataclasses
-import itertools
 import json
 import pathlib
-from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks import phantoms
+from benchmarks import levels, phantoms
 from cac import finding, reasons
 from cac.phantom import backgrounds
 from triage import manifest
@@ -22,34 +18,10 @@ from triage.dicom import reading
 from worker import inference
 
 FIRST = 2_000_000
-MARGIN = 1.0
-"""A positive must still be seen with its probabilities lowered by this much on the logit scale."""
 OPEN = finding.Levels(accept=0.5, low=1e-9, high=1e-9)
-GRID = np.arange(-5.0, 13.0, 0.5)
-"""Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
-
-Array = NDArray[np.float64]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Scan:
-    """Hold what the thresholds can change of one scan.
-
-    `logits` (candidate, plane) of its candidates; for a positive only its true lesions', without those that the 2D
-    rule drops. `settled`: the scan is not ABSENT whatever the thresholds.
-    """
-
-    positive: bool
-    settled: bool
-    logits: Array
-
-    def doubted(self, low: Array, high: Array) -> bool:
-        """Tell whether some candidate passes `low` in two planes or `high` in one; logits, one a plane."""
-        two = (self.logits >= low).sum(axis=1) >= 2
-        return bool((two | (self.logits >= high).any(axis=1)).any())
-
-
-def read(row: phantoms.Row) -> Scan:
+def read(row: phantoms.Row) -> levels.Scan:
     """Turn a row, run with OPEN thresholds, into what they can change."""
     positive = row.agatston > 0
     # Of a positive only its true lesions count: a scan kept back by a mimic alone was saved by luck.
@@ -63,48 +35,7 @@ def read(row: phantoms.Row) -> Scan:
     settled = not positive and bool(set(row.reasons) - {str(code) for code in usual})
     probability = np.array([[c.probabilities[plane] for plane in finding.Plane] for c in counted]).reshape(-1, 3)
     clipped = np.clip(probability, 1e-7, 1 - 1e-7)
-    return Scan(positive=positive, settled=settled, logits=np.log(clipped / (1 - clipped)))
-
-
-def excluded(scans: Iterable[Scan], low: Array, high: Array) -> int:
-    """Count the scans that these thresholds leave ABSENT."""
-    return sum(not (scan.settled or scan.doubted(low, high)) for scan in scans)
-
-
-def choose(scans: list[Scan]) -> tuple[Array, Array]:
-    """Return low and high as logits, one a plane, that exclude most zero cases and call no positive absent.
-
-    First one pair for all planes, then each threshold by itself, up or down, for as long as that excludes more. Of
-    equals the lowest: as cautious as is free. In the end each goes down half way to where it would cost an exclusion.
-    """
-    # Where the 2D rule leaves nothing of a positive's lesions, no threshold can help; `main` counts those.
-    positives, zeros = [s for s in scans if s.positive and len(s.logits)], [s for s in scans if not s.positive]
-
-    def worth(levels: Array) -> tuple[int, float]:
-        low, high = np.minimum(*levels), levels[1]
-        if excluded(positives, low + MARGIN, high + MARGIN):
-            return -1, 0.0
-        return excluded(zeros, low, high), -float(levels.sum())
-
-    pairs = (np.array([[a] * 3, [b] * 3]) for a, b in itertools.product(GRID, GRID) if a <= b)
-    levels = max(pairs, key=worth)
-    if worth(levels)[0] < 0:
-        raise SystemExit("No thresholds find every positive: the nets need more training.")
-    places = list(np.ndindex(levels.shape))
-    for place in places * 3:
-        trials = [_with(levels, place, value) for value in GRID]
-        levels = max([levels, *trials], key=worth)
-    best = worth(levels)[0]
-    for place in places:
-        kept = [value for value in GRID if worth(_with(levels, place, value))[0] >= best]
-        levels = _with(levels, place, (levels[place] + min(kept)) / 2)
-    return np.minimum(*levels), levels[1]
-
-
-def _with(levels: Array, place: tuple[int, ...], value: float) -> Array:
-    changed = levels.copy()
-    changed[place] = value
-    return changed
+    return levels.Scan(positive=positive, settled=settled, logits=np.log(clipped / (1 - clipped)))
 
 
 def validation(each: int) -> list[phantoms.Case]:
@@ -150,7 +81,10 @@ def main() -> None:
     print(phantoms.listing(rows))
     scans = [read(row) for row in rows]
     print(f"{sum(s.positive and not len(s.logits) for s in scans)} positives lie outside what thresholds can decide.")
-    low, high = (1 / (1 + np.exp(-levels)) for levels in choose(scans))
+    chosen = levels.choose(scans)
+    if chosen is None:
+        raise SystemExit("No thresholds find every positive: the nets need more training.")
+    low, high = (1 / (1 + np.exp(-each)) for each in chosen)
     path = options.models / "manifest.json"
     document = json.loads(path.read_text())
     for net in document["nets"]:
@@ -158,12 +92,12 @@ def main() -> None:
             index = list(finding.Plane).index(finding.Plane(net["plane"]))
             # Accepted is never less than in doubt.
             accept = max(OPEN.accept, low[index])
-            levels = {"accept": accept, "low": low[index], "high": high[index]}
-            net["levels"] = {name: round(float(level), 7) for name, level in levels.items()}
+            named = {"accept": accept, "low": low[index], "high": high[index]}
+            net["levels"] = {name: round(float(level), 7) for name, level in named.items()}
             print(net["plane"], net["levels"])
     path.write_text(json.dumps(document, indent=2) + "\n")
     zeros = [scan for scan in scans if not scan.positive]
-    count = excluded(zeros, *(np.log(levels / (1 - levels)) for levels in (low, high)))
+    count = levels.Doubts(zeros).excluded(*chosen)
     print(f"{count} of {len(zeros)} zero validation cases excluded; {len(scans) - len(zeros)} positives, none absent.")
 
 

@@ -25,7 +25,7 @@ ARCHITECTURES = ("dilated", "plain")
 class Sampler:
     """Draw patches centred on candidates, those the net gets wrong more often.
 
-    `hardness` holds, per point, the last loss seen there; it starts high, so that every point is seen early.
+    `hardness` holds, per point, mostly the last loss seen there; it starts high, so that every point is seen early.
     """
 
     prepared: list[cases.Case]
@@ -43,8 +43,12 @@ class Sampler:
         self.hardness = np.ones(len(points), np.float32)
 
     def draw(self) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
-        """Return the points drawn, images (n, 2, height, width), and labels (n, height, width)."""
+        """Return the points drawn, and `patches` of them."""
         drawn = np.concatenate([self._choose(g, n) for g, n in zip(self.groups, self.knobs["mix"], strict=True)])
+        return drawn, *self.patches(drawn)
+
+    def patches(self, drawn: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images (n, 2, height, width) around points, and labels (n, height, width)."""
         size = self.knobs["patch" if self.plane is finding.Plane.AXIAL else "patch_z"]
         images, labels = [], []
         for number in drawn:
@@ -54,11 +58,11 @@ class Sampler:
             image, label = self._vary(hu, label)
             images.append(image)
             labels.append(label)
-        return drawn, torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
 
     def learn(self, drawn: NDArray[np.int64], losses: NDArray[np.float32]) -> None:
         """Note how badly the net did on each patch drawn."""
-        self.hardness[drawn] = 0.5 * self.hardness[drawn] + 0.5 * np.clip(losses, 0.02, 2.0)
+        self.hardness[drawn] = 0.3 * self.hardness[drawn] + 0.7 * np.clip(losses, 0.03, 2.0)
 
     def _choose(self, group: NDArray[np.int64], n: int) -> NDArray[np.int64]:
         weights = self.hardness[group].astype(np.float64)
@@ -91,12 +95,14 @@ def train(
     if start:
         net.load_state_dict(weights(start, architecture, plane, scratch))
     net = net.to(memory_format=torch.channels_last)
+    margin = knobs["margin" if plane is finding.Plane.AXIAL else "margin_z"]
+    if start:
+        screen(net, sampler, knobs, margin)
     optimizer = torch.optim.AdamW(net.parameters(), knobs["learning_rate"], weight_decay=knobs["weight_decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, knobs["learning_rate"], total_steps=knobs["steps"], pct_start=0.1
     )
     began, running = time.monotonic(), np.zeros(3)
-    margin = knobs["margin" if plane is finding.Plane.AXIAL else "margin_z"]
     half = torch.cpu._is_avx512_bf16_supported()  # emulated elsewhere, and ten times slower there
     for step in range(1, knobs["steps"] + 1):
         drawn, images, labels = sampler.draw()
@@ -116,6 +122,15 @@ def train(
             running[:] = 0
     torch.save(net.state_dict(), path)
     return path
+
+
+def screen(net: nets.UNet, sampler: Sampler, knobs: dict[str, Any], margin: tuple[int, int]) -> None:
+    """Look once at every point before going on from weights: most are easy, and the few hard ones are wanted soon."""
+    with torch.no_grad():
+        for drawn in np.array_split(np.arange(len(sampler.hardness)), max(1, len(sampler.hardness) // 64)):
+            images, labels = sampler.patches(drawn)
+            logits = net(images.contiguous(memory_format=torch.channels_last))
+            sampler.learn(drawn, loss(logits, labels, knobs, margin)[1].numpy())
 
 
 def weights(start: str, architecture: str, plane: finding.Plane, scratch: pathlib.Path) -> dict[str, torch.Tensor]:

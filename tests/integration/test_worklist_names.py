@@ -58,7 +58,7 @@ def test_a_name_is_found_among_others_of_its_flag_and_day(db):
 
 def test_a_name_that_is_common_is_found_like_a_rare_one(db, monkeypatch):
     arrivals.note(db, some.instance(1, patient_name="M_ller^Anna Lena"), None, some.RULES, some.NOW)
-    for name in ("FEW", "FEW_OF_SEVERAL"):
+    for name in ("FEW", "FEW_SIFTED"):
         monkeypatch.setattr(names, name, 0)
     assert found(db, "anna") == found(db, "len m_l") == found(db, "a l", date_from=dt.date(2020, 1, 1)) == [some.STUDY]
     assert found(db, "anna mxl") == found(db, "nna") == found(db, "anna otto", date_from=dt.date(2020, 1, 1)) == []

@@ -147,9 +147,10 @@ def agree(db: session.Database, boot_id: str, agreed: bool, now: dt.datetime) ->
 
 def agreed(db: session.Database, now: dt.datetime) -> bool:
     """Tell whether spool and database were found to agree, and lately."""
-    with db.read() as open_session:
-        row = open_session.get(tables.Node, 1)
-        return row is not None and row.agreed and abs((now - row.at).total_seconds()) < AGREED_SECONDS
+    node = tables.Node.__table__.c
+    with db.look() as connection:
+        row = connection.execute(sa.select(node.agreed, node.at).where(node.id == 1)).one_or_none()
+    return row is not None and row.agreed and abs((now - row.at).total_seconds()) < AGREED_SECONDS
 
 
 def add_run(

@@ -14,10 +14,10 @@ from sqlalchemy import orm
 
 from triage.db import flags, order, tables
 
-FEW = 20_000
-"""So many words are read and sorted; where more begin alike, walking in reading order soon fills a page."""
-FEW_OF_SEVERAL = 40_000
-"""The same where a name is asked for by several words: what has them all is rarer."""
+FEW = 5_000
+"""So many words are read and sorted; where more begin alike, walking those of the first letter soon fills a page."""
+FEW_SIFTED = 20_000
+"""The same where not all of them are wanted: then walking goes through the studies that are."""
 
 WORD = tables.PatientWord.__table__.c
 _OTHER = tables.PatientWord.__table__.alias("other").c
@@ -68,19 +68,24 @@ def values(asked: str) -> dict[str, str]:
     return {**named, **({"begin": wanted[0], "end": wanted[0] + _LAST} if wanted else {})}
 
 
-def first(db: orm.Session, asked: str, where: Sequence[order.Condition], number: int) -> list[str] | None:
-    """Return the UIDs of the first `number` studies with a name, in reading order; None where each word is common.
+def first(
+    db: orm.Session, asked: str, after: Sequence[order.Condition], sifted: Sequence[order.Condition], number: int
+) -> list[str] | None:
+    """Return the UIDs of the first `number` studies with a name, in reading order.
 
-    `where` are conditions on `WORD`.
+    `after` and `sifted` are conditions on `WORD`: where the page begins, and which studies are wanted. None where
+    each word is common and not all studies are wanted.
     """
     wanted = _longest_first(asked)
     if not wanted:
         return []
-    rare = _rare(db, wanted)
-    if rare is None:
+    rare = _rare(db, wanted, sifted=bool(sifted))
+    if rare is None and sifted:
         return None
-    others = _has(WORD.name, [word for word in wanted if word != rare])
-    query = sa.select(WORD.study_instance_uid).where(_begins(WORD.word, rare), *others, *where)
+    word = rare or wanted[0]
+    begins = [_begins(WORD.word, word)] if rare else _walked(db, word)
+    others = _has(WORD.name, [other for other in wanted if other != word])
+    query = sa.select(WORD.study_instance_uid).where(*begins, *others, *after, *sifted)
     found: list[str] = []
     for most in (2 * number, _MOST * number):  # a study is there as often as its name's words begin so
         rows = db.scalars(query.order_by(*order.key(WORD)).limit(most)).all()
@@ -90,9 +95,18 @@ def first(db: orm.Session, asked: str, where: Sequence[order.Condition], number:
     return found
 
 
-def _rare(db: orm.Session, wanted: Sequence[str]) -> str | None:
+def _walked(db: orm.Session, word: str) -> list[order.Condition]:
+    """Return the conditions that find the beginning of a word by walking the words of its first letter, in order.
+
+    SQLite knows no numbers: without `coalesce` it would choose the other index, and sort all that is found.
+    """
+    column = WORD.word if order.counts(db) else sa.func.coalesce(WORD.word, sa.literal(""))
+    return [sa.literal_column("substr(word, 1, 1)") == word[0], _begins(column, word)]
+
+
+def _rare(db: orm.Session, wanted: Sequence[str], *, sifted: bool) -> str | None:
     """Return a word that begins few words of names; the longer it is, the likelier."""
-    few = FEW if len(wanted) == 1 else FEW_OF_SEVERAL
+    few = FEW_SIFTED if sifted else FEW
     for word in wanted:
         beyond = sa.select(sa.literal(1)).select_from(tables.PatientWord.__table__).where(_begins(WORD.word, word))
         if db.scalar(beyond.limit(1).offset(few)) is None:

@@ -72,8 +72,8 @@ def _uids(db: orm.Session, filters: Filters, place: order.Place | None, number: 
     """Return the UIDs of studies among which the page is; None where walking in reading order finds them."""
     name, priority = filters.patient_name, filters.priority
     if name:
-        sifted = [*_sifted(names.WORD, filters), *order.after(names.WORD, place, priority)]
-        found = names.first(db, name, sifted, number)
+        after = order.after(names.WORD, place, priority)
+        found = names.first(db, name, after, _sifted(names.WORD, filters), number)
         if found is not None:
             return found
     if filters.date_from is None and filters.date_to is None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc, orm, pool
 
 from triage import errors
+from triage.db import statements
 
 T = TypeVar("T")
 
@@ -120,6 +121,7 @@ def _engine(url: str, patience_seconds: float, **options: Any) -> sa.Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
+        statements.remember()
         event.listen(engine, "connect", _prepare_postgres)
     return engine
 

@@ -91,7 +91,10 @@ class PatientWord(Base):
     """
 
     __tablename__ = "patient_word"
-    __table_args__ = (sa.Index("ix_patient_word_word", "word", *READING, "outcome", "study_date", "name"),)
+    __table_args__ = (
+        sa.Index("ix_patient_word_word", "word", *READING, "outcome", "study_date", "name"),
+        sa.Index("ix_patient_word_initial", sa.text("substr(word, 1, 1)"), *READING, "word", "name"),
+    )
 
     study_instance_uid: orm.Mapped[str] = orm.mapped_column(
         UID, sa.ForeignKey(Study.study_instance_uid), primary_key=True
