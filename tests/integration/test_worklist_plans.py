@@ -119,9 +119,8 @@ def test_every_page_is_found_by_an_index(filled):
         *((one, False) for one in [*BY_ONE_LIST, "changes"]),
         *((one, True) for one in BY_LISTS),
     ]:
-        for statement, plan in explained(filled, filters):
-            of_images = "sum(series" in statement  # of the page's studies alone
-            found += [(filters, one) for one in complaints(plan, sorts=sorts or of_images)]
+        for _, plan in explained(filled, filters):
+            found += [(filters, one) for one in complaints(plan, sorts=sorts)]
     assert not found
 
 
@@ -171,7 +170,7 @@ def meets(row, *, date_from, date_to, priority, outcome, patient_name):
 
 def test_a_page_asks_as_often_for_many_studies_as_for_few(little):
     db, _ = little
-    for filters, most in (({}, 2), ({"patient_name": "b"}, 4), ({"date_from": BEGIN}, 8)):
+    for filters, most in (({}, 1), ({"patient_name": "b"}, 3), ({"date_from": BEGIN}, 7)):
         for limit in (2, 50):
             with noted(db) as sent:
                 assert len(worklist.page(db, worklist.Filters(**filters), None, limit).items) == limit

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from triage import domain
-from triage.db import days, names, order
+from triage.db import days, names, order, tables
 
 _SHOWN = (
     "study_instance_uid",
@@ -45,7 +46,19 @@ class Filters:
 
 def shown() -> sa.Select[Any]:
     """Select of studies what a line of the worklist shows; rows cost less than objects that could be changed."""
-    return sa.select(*(order.STUDY[name] for name in _SHOWN))
+    return sa.select(*(order.STUDY[name] for name in _SHOWN), *_images())
+
+
+@functools.cache
+def _images() -> tuple[sa.Label[Any], ...]:
+    """Return a study's images received and expected, over its series; of the page's studies alone."""
+    series = tables.Series.__table__.c
+    sums = {"images_received": series.images_received, "images_expected": series.declared_images}
+    of_study = series.study_instance_uid == order.STUDY.study_instance_uid
+    return tuple(
+        sa.select(sa.func.sum(counted)).where(of_study).correlate(tables.Study.__table__).scalar_subquery().label(name)
+        for name, counted in sums.items()
+    )
 
 
 def place_of(row: sa.Row[Any]) -> order.Place:

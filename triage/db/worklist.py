@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from cac import reasons
 from triage import domain, errors
@@ -82,7 +81,7 @@ def page(db: session.Database, filters: Filters, cursor: str | None, limit: int)
     place = None if cursor is None else order.decode(cursor)
     with db.read() as open_session:
         studies = pages.find(open_session, filters, place, limit + 1)
-        rows = _rows(open_session, studies[:limit])
+    rows = [_row(one, one.images_received, one.images_expected) for one in studies[:limit]]
     more = len(studies) > limit and limit > 0
     return Page(items=rows, next=order.encode(pages.place_of(studies[limit - 1])) if more else None)
 
@@ -97,7 +96,7 @@ def changes(db: session.Database, since: int, limit: int) -> tuple[list[StudyRow
         since = since if since <= newest else 0
         query = pages.shown().where(tables.Study.change_number > since)
         studies = open_session.execute(query.order_by(tables.Study.change_number).limit(limit)).all()
-        rows = _rows(open_session, studies)
+    rows = [_row(one, one.images_received, one.images_expected) for one in studies]
     return rows, studies[-1].change_number if studies else since
 
 
@@ -109,7 +108,8 @@ def study(db: session.Database, study_uid: str) -> StudyDetail:
             raise errors.NotFound("no such study is known")
         series, votes = flags.votes_of(open_session, row)
         past = flags.runs_of(open_session, [one.series_instance_uid for one in series])
-        line = _rows(open_session, [row])[0]
+        declared = [one.declared_images for one in series if one.declared_images is not None]
+        line = _row(row, sum(one.images_received for one in series), sum(declared) if declared else None)
         fields = {field.name: getattr(line, field.name) for field in dataclasses.fields(StudyRow)}
         return StudyDetail(
             **fields,
@@ -119,23 +119,7 @@ def study(db: session.Database, study_uid: str) -> StudyDetail:
         )
 
 
-def _rows(db: orm.Session, studies: Sequence[Any]) -> list[StudyRow]:
-    series = tables.Series.__table__.c
-    uids = [one.study_instance_uid for one in studies]
-    images = {
-        uid: (received, expected)
-        for uid, received, expected in db.execute(
-            sa.select(
-                series.study_instance_uid, sa.func.sum(series.images_received), sa.func.sum(series.declared_images)
-            )
-            .where(order.among(db, series.study_instance_uid, uids))
-            .group_by(series.study_instance_uid)
-        )
-    }
-    return [_row(one, *images.get(one.study_instance_uid, (0, None))) for one in studies]
-
-
-def _row(one: Any, received: int, expected: int | None) -> StudyRow:
+def _row(one: Any, received: int | None, expected: int | None) -> StudyRow:
     return StudyRow(
         study_instance_uid=one.study_instance_uid,
         accession_number=one.accession_number,
@@ -144,7 +128,7 @@ def _row(one: Any, received: int, expected: int | None) -> StudyRow:
         study_date=one.study_date,
         description=one.description,
         received_at=one.received_at,
-        images_received=int(received),
+        images_received=int(received or 0),
         images_expected=None if expected is None else int(expected),
         flag=FlagRecord(
             priority=one.priority,
