@@ -1,7 +1,7 @@
 """Search the doubt thresholds that exclude most zero cases and call no positive absent (SCIENCE.md section 6)."""
 
+import bisect
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -11,8 +11,7 @@ MARGIN = 1.0
 """A positive must still be seen with its probabilities lowered by this much on the logit scale."""
 GRID = np.arange(-5.0, 13.0, 0.5)
 """Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
-STARTS = 60
-"""How many places the search begins from: moves of one or two thresholds may end in a hollow."""
+TRIES = 3000
 
 Array = NDArray[np.float64]
 
@@ -51,52 +50,55 @@ class Doubts:
 def choose(scans: Sequence[Scan]) -> tuple[Array, Array] | None:
     """Return low and high as logits, one a plane, or None where no thresholds find every positive.
 
-    The search goes from several places, in turn by one threshold and by two at once, for as long as that excludes
-    more. Of equals the lowest: as cautious as is free. In the end each goes down half way to where it would cost an
-    exclusion.
+    Higher thresholds never exclude fewer, so the best lie where none can be raised without losing a positive. From
+    the best so far, one or two are lowered at random and all raised again in another order. In the end each goes down
+    half way to where it would cost an exclusion: as cautious as is nearly free.
     """
     # Where the 2D rule leaves nothing of a positive's lesions, no threshold can help; the caller counts those.
     positives = Doubts([scan for scan in scans if scan.positive and len(scan.logits)])
     zeros = Doubts([scan for scan in scans if not scan.positive])
 
-    def worth(levels: Array) -> tuple[int, float]:
+    def safe(levels: Array) -> bool:
         low, high = np.minimum(*levels), levels[1]
-        if positives.excluded(low + MARGIN, high + MARGIN):
-            return -1, 0.0
-        return zeros.excluded(low, high), -float(levels.sum())
+        return not positives.excluded(low + MARGIN, high + MARGIN)
 
-    same = [np.array([[low] * 3, [high] * 3]) for low, high in itertools.product(GRID, GRID) if low <= high]
-    safe = sorted((levels for levels in same if worth(levels)[0] >= 0), key=worth, reverse=True)
-    if not safe:
+    def excluded(levels: Array) -> int:
+        return zeros.excluded(np.minimum(*levels), levels[1])
+
+    lowest = np.full((2, 3), GRID[0])
+    if not safe(lowest):
         return None
     random = np.random.default_rng(0)
-    begin = safe[: STARTS // 2] + [safe[place] for place in random.integers(len(safe), size=STARTS // 2)]
-    levels = max((_climb(start, worth) for start in begin), key=worth)
-    best = worth(levels)[0]
-    for place in np.ndindex(levels.shape):
-        kept = [value for value in GRID if worth(_with(levels, [(place, value)]))[0] >= best]
-        levels = _with(levels, [(place, (levels[place] + min([*kept, levels[place]])) / 2)])
-    return np.minimum(*levels), levels[1]
+    best = lowest
+    for attempt in range(TRIES):
+        trial = (lowest if attempt % 4 == 0 else best).copy()
+        if attempt % 4:
+            fewer = random.choice(trial.size, random.integers(1, 3), replace=False)
+            trial.flat[fewer] = random.uniform(GRID[0], trial.flat[fewer])
+        trial = _raised(trial, random.permutation(trial.size), safe)
+        if excluded(trial) >= excluded(best):
+            best = trial
+    most = excluded(best)
+    for place in range(best.size):
+        kept = [value for value in GRID if value <= best.flat[place] and excluded(_with(best, place, value)) >= most]
+        best = _with(best, place, (best.flat[place] + min([*kept, best.flat[place]])) / 2)
+    return np.minimum(*best), best[1]
 
 
-def _climb(levels: Array, worth: Callable[[Array], tuple[int, float]]) -> Array:
-    """Change one or two thresholds at a time until no change excludes more."""
-    places = list(np.ndindex(levels.shape))
-    moves = [(place,) for place in places] + list(itertools.combinations(places, 2))
-    while True:
-        before = worth(levels)[0]
-        for move in moves:
-            steps = itertools.product(GRID[:: len(move)], repeat=len(move))
-            trials = [_with(levels, zip(move, values, strict=True)) for values in steps]
-            levels = max([levels, *trials], key=worth)
-        if worth(levels)[0] <= before:
-            return levels
+def _raised(levels: Array, places: Iterable[int], safe: Callable[[Array], bool]) -> Array:
+    """Raise each threshold in turn as far as every positive is still found."""
+    for place in places:
+        higher = GRID[levels.flat[place] < GRID]
+        # The first that is not safe ends it: what a threshold loses, a higher one loses too.
+        count = bisect.bisect_left(higher, True, key=lambda value, at=place: not safe(_with(levels, at, value)))
+        if count:
+            levels = _with(levels, place, higher[count - 1])
+    return levels
 
 
-def _with(levels: Array, changes: Iterable[tuple[tuple[int, ...], float]]) -> Array:
+def _with(levels: Array, place: int, value: float) -> Array:
     changed = levels.copy()
-    for place, value in changes:
-        changed[place] = value
+    changed.flat[place] = value
     return changed
 
 

@@ -125,12 +125,17 @@ def train(
 
 
 def screen(net: nets.UNet, sampler: Sampler, knobs: dict[str, Any], margin: tuple[int, int]) -> None:
-    """Look once at every point before going on from weights: most are easy, and the few hard ones are wanted soon."""
+    """Look at some points before going on from weights: most are easy, and the few hard ones are wanted soon."""
+    everyone = len(sampler.hardness)
+    seen = sampler.random.permutation(everyone)[: knobs["screen"]]
     with torch.no_grad():
-        for drawn in np.array_split(np.arange(len(sampler.hardness)), max(1, len(sampler.hardness) // 64)):
+        for drawn in np.array_split(seen, max(1, len(seen) // 64)):
             images, labels = sampler.patches(drawn)
             logits = net(images.contiguous(memory_format=torch.channels_last))
+            sampler.hardness[drawn] = 0  # what it begins with says nothing
             sampler.learn(drawn, loss(logits, labels, knobs, margin)[1].numpy())
+    unseen = np.setdiff1d(np.arange(everyone), seen)
+    sampler.hardness[unseen] = sampler.hardness[seen].mean()
 
 
 def weights(start: str, architecture: str, plane: finding.Plane, scratch: pathlib.Path) -> dict[str, torch.Tensor]:

@@ -74,6 +74,33 @@ def test_patches_of_every_plane_show_the_voxel_they_were_asked_for():
         assert float(hu[3, 50, 9]) in image
 
 
+def test_screening_finds_what_a_net_gets_wrong_and_leaves_the_rest_at_the_mean():
+    shape = (8, 32, 32)
+    hu, label = np.zeros(shape, np.int16), np.full(shape, cases.MIMIC, np.uint8)
+    hu[:] = 200
+    label[:, :, 16:] = cases.CALCIUM
+    points = np.array([[4, 8, 4], [4, 24, 28]] * 20, np.int32)
+    case = cases.Case(
+        hu=hu, label=label, points=points, voxels=np.full(40, 9, np.int32), calcium=np.array([False, True] * 20)
+    )
+    knobs = {"screen": 20, "speck_voxels": 6, "calcium_weight": 1.0, "peak_weight": 1.0, "patch": [8, 8]}
+    knobs |= {"hu_scale": 0.0, "hu_shift": 0.0, "hu_noise": 0.0}
+    random = np.random.default_rng(0)
+    sampler = train.Sampler(prepared=[case], plane=finding.Plane.AXIAL, knobs=knobs, random=random)
+    sampler.hardness[:] = 99.0
+
+    class Calcium(torch.nn.Module):
+        def forward(self, images):
+            return torch.full(images[:, 0].shape, 9.0)
+
+    train.screen(Calcium(), sampler, knobs, (1, 1))
+    mimics, calcium = sampler.hardness[::2], sampler.hardness[1::2]
+    assert mimics.max() > 1 > 0.1 > calcium.min()
+    seen = [value for value in sampler.hardness if value in (mimics.max(), calcium.min())]
+    assert len(seen) == 20
+    assert np.isclose(np.setdiff1d(sampler.hardness, seen), np.mean(seen)).all()
+
+
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch warns of its own exporter
 def test_the_exported_net_answers_as_the_original(tmp_path):
     pytest.importorskip("onnxscript", reason="onnxscript is not installed: see locks/train.txt")
