@@ -44,16 +44,17 @@ check: $(VENV)/.dev  ## lint, types, import rules, migrations, file sizes
 bench: $(VENV)/.dev  ## all benchmarks into build/benchmarks.md, about half an hour; ONLY="node scale" for some
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: pip install --no-deps --require-hashes -r locks/train.txt)
+train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: see training/README.md; BACKGROUND="SERIES COURSES")
 	$(BIN)/python -m training.prepare
+	$(if $(BACKGROUND),$(BIN)/python -m training.prepare --background $(BACKGROUND) --first 5100000 --cases 96)
 	$(BIN)/python -m training.train --architecture dilated
-	$(BIN)/python -m training.prepare --config training/config/sharpen.toml
 	$(BIN)/python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch
+	$(BIN)/python -m training.train --architecture dilated --config training/config/finish.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
 	$(BIN)/python -m training.export
-	$(BIN)/python -m benchmarks.operating_point --architecture dilated
-	$(BIN)/python -m benchmarks.operating_point --architecture plain
+	$(BIN)/python -m benchmarks.operating_point --architecture dilated $(if $(BACKGROUND),--background $(BACKGROUND))
+	$(BIN)/python -m benchmarks.operating_point --architecture plain $(if $(BACKGROUND),--background $(BACKGROUND))
 
 peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace
 	@bash tests/peers.sh

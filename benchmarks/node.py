@@ -23,7 +23,7 @@ GRACE_SECONDS = 60.0
 """How long after the last study of a level its flags are waited for."""
 LATE_SECONDS = 15.0
 """No rate is sustained whose 95th percentile is later than this."""
-RISING = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1)
+RISING = (0.7, 0.85, 1.0, 1.1)
 FALLING = (0.9, 0.75, 0.6)
 """The rates tried beside the first, in parts of what the worker's own time would allow."""
 NEED_BYTES = 10 << 30
@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=20, help="studies at the first rate")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each later rate is kept up")
     parser.add_argument("--most", type=int, default=40, help="most studies at a later rate")
-    parser.add_argument("--minutes", type=float, default=8.0, help="no new rate is begun that would end later")
+    parser.add_argument("--minutes", type=float, default=7.0, help="no new rate is begun that would end later")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="cac-triage-bench-") as name:
         folder = pathlib.Path(name)

@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=14)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--background", type=pathlib.Path, nargs=2, metavar=("SERIES", "COURSES"))
-    parser.add_argument("--copies", type=int, default=24, help="of the background, with plaques")
+    parser.add_argument("--copies", type=int, default=60, help="of the background, with plaques")
     options = parser.parse_args()
     rows = phantoms.run(validation(options.each), options.models, options.architecture, options.jobs, OPEN)
     if options.background:

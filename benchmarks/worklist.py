@@ -97,7 +97,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=None, help="requests of a kind")
     given = parser.parse_args()
     sizes = [int(part) for part in given.studies.split(",")] if given.studies else (QUICK if given.quick else FULL)
-    repeat = given.repeat or (30 if given.quick else 100)
+    repeat = given.repeat or (30 if given.quick else 60)
     found = {
         kind: measured(kind, sorted(sizes), repeat)
         for kind in ([given.database] if given.database else ["sqlite", "postgresql"])

@@ -86,8 +86,8 @@ def test_a_first_rate_that_is_too_high_is_judged_at_the_one_sustained():
 
 
 def test_the_next_rates_rise_towards_what_the_worker_allows_or_fall_below_what_failed():
-    assert node.rates(6.0, 20.0, rising=True) == pytest.approx([10, 13, 16, 18, 20, 22])
-    assert node.rates(6.0, 7.0, rising=True) == pytest.approx([6.3, 7, 7.7])
+    assert node.rates(6.0, 20.0, rising=True) == pytest.approx([14, 17, 20, 22])
+    assert node.rates(6.0, 7.0, rising=True) == pytest.approx([7, 7.7])
     assert node.rates(6.0, 4.0, rising=False) == pytest.approx([3.6, 3.0, 2.4])
     assert node.rates(6.0, 10.0, rising=False) == pytest.approx([5.4, 4.5, 3.6])
 
