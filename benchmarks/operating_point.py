@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--background", type=pathlib.Path, nargs=2, metavar=("SERIES", "COURSES"))
     parser.add_argument("--copies", type=int, default=60, help="of the background, with plaques")
+    parser.add_argument("--missed", type=int, default=0, help="positives that may be called absent, as by the 2D rule")
     options = parser.parse_args()
     rows = phantoms.run(validation(options.each), options.models, options.architecture, options.jobs, OPEN)
     if options.background:
@@ -80,10 +81,14 @@ def main() -> None:
         rows += real(engine, *options.background, options.copies)
     print(phantoms.listing(rows))
     scans = [read(row) for row in rows]
-    print(f"{sum(s.positive and not len(s.logits) for s in scans)} positives lie outside what thresholds can decide.")
     chosen = levels.choose(scans)
     if chosen is None:
         raise SystemExit("No thresholds find every positive: the nets need more training.")
+    groups = {positive: [scan for scan in scans if scan.positive is positive] for positive in (True, False)}
+    missed, count = (levels.Doubts(groups[positive]).excluded(*chosen) for positive in (True, False))
+    print(f"{count} of {len(groups[False])} zero validation cases excluded, {missed} of {len(groups[True])} positives.")
+    if missed > options.missed:
+        raise SystemExit("Nothing is written: more positives would be called absent than --missed allows.")
     low, high = (1 / (1 + np.exp(-each)) for each in chosen)
     path = options.models / "manifest.json"
     document = json.loads(path.read_text())
@@ -96,9 +101,6 @@ def main() -> None:
             net["levels"] = {name: round(float(level), 7) for name, level in named.items()}
             print(net["plane"], net["levels"])
     path.write_text(json.dumps(document, indent=2) + "\n")
-    zeros = [scan for scan in scans if not scan.positive]
-    count = levels.Doubts(zeros).excluded(*chosen)
-    print(f"{count} of {len(zeros)} zero validation cases excluded; {len(scans) - len(zeros)} positives, none absent.")
 
 
 if __name__ == "__main__":

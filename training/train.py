@@ -96,7 +96,7 @@ def train(
         net.load_state_dict(weights(start, architecture, plane, scratch))
     net = net.to(memory_format=torch.channels_last)
     margin = knobs["margin" if plane is finding.Plane.AXIAL else "margin_z"]
-    if start:
+    if start and knobs.get("screen"):
         screen(net, sampler, knobs, margin)
     optimizer = torch.optim.AdamW(net.parameters(), knobs["learning_rate"], weight_decay=knobs["weight_decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(

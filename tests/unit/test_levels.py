@@ -50,10 +50,22 @@ def test_no_positive_is_absent_not_even_with_the_margin(seed):
 
 
 def test_what_can_be_told_apart_in_one_plane_only_is_found():
-    zeros = [scan(positive=False, logits=[[-6, 8, 8], [-6, 8, -6]]) for _ in range(5)]
+    zeros = [scan(positive=False, logits=[[-6, 6, 6], [-6, 6, -6]]) for _ in range(5)]
     positives = [scan(positive=True, logits=[[4, -9, -9]])] * 5
     low, high = levels.choose([*zeros, *positives])
     assert levels.Doubts(zeros).excluded(low, high) == 5
+
+
+def test_what_two_nets_or_one_are_sure_of_is_always_doubted():
+    sure = [scan(positive=True, logits=[[12, 12, 12]]), scan(positive=False, logits=[])]
+    low, high = levels.choose(sure)
+    assert (low < np.log(0.999 / 0.001)).all()
+    assert (high < np.log(0.9999 / 0.0001)).all()
+
+
+def test_without_a_positive_that_thresholds_can_decide_there_are_none():
+    assert levels.choose([]) is None
+    assert levels.choose([scan(positive=True, logits=[]), scan(positive=False, logits=[[3, 3, 3]])]) is None
 
 
 def test_a_lesion_that_no_threshold_finds_ends_the_search():
