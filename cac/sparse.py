@@ -6,8 +6,6 @@ ends (so that the net pads with zeros where it would have padded anyway) gives t
 """
 
 import dataclasses
-import functools
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
@@ -98,11 +96,18 @@ def probabilities(
     parts = [
         sheet for plane in finding.Plane for sheet in sheets.sheets(heart_crop, plane, spec) if sheet.has(asked).any()
     ]
-    questions = together.each(functools.partial(_question, asked), parts, spec.threads)
-    calls = [(question, numbers) for question in questions for numbers in question.windows.calls()]
-    # Large ones first, so that no thread is left with one when the others have ended.
-    calls.sort(key=lambda call: call[0].windows.pixels_of(call[1]), reverse=True)
-    together.each(lambda call: call[0].ask(call[1], predict), calls, spec.threads)
+    questions: list[_Question] = []
+
+    def calls() -> Iterator[tuple[_Question, IntArray]]:
+        # Asked for one by one: while the next images' windows are planned, the nets are at work on these.
+        for part in parts:
+            questions.append(_question(asked, part))
+            windows = questions[-1].windows
+            # Large ones first, so that no thread is left with one when the others have ended.
+            for numbers in sorted(windows.calls(), key=windows.pixels_of, reverse=True):
+                yield questions[-1], numbers
+
+    together.each(lambda call: call[0].ask(call[1], predict), calls(), spec.threads)
     for plane in finding.Plane:
         own = [question for question in questions if question.sheet.plane is plane]
         _demand_all(asked, own, plane)
@@ -119,21 +124,10 @@ def plan(image: IntArray, row: IntArray, column: IntArray, frame: Frame) -> Plan
     starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
     places = np.stack([row[order], column[order]], axis=1)
     low, high = np.minimum.reduceat(places, starts), np.maximum.reduceat(places, starts) + 1
-    number = image[order[starts]]
     # Clusters are numbered image by image: those of one image follow each other.
-    firsts = np.flatnonzero(np.diff(number, prepend=-1))
-    lows, highs, kept = [], [], np.empty(number.size, dtype=np.int64)
-    windows = 0
-    for first, stop in itertools.pairwise([*firsts.tolist(), number.size]):
-        joined_low, joined_high, place = _merged(low[first:stop], high[first:stop], frame)
-        kept[first:stop] = place + windows
-        windows += len(joined_low)
-        lows.append(joined_low)
-        highs.append(joined_high)
-    core_low, core_high = frame.core(np.concatenate(lows), np.concatenate(highs))
+    shown, low, high, kept = _merged(image[order[starts]], low, high, frame)
+    core_low, core_high = frame.core(low, high)
     low, high = frame.around(core_low, core_high)
-    shown = np.empty(windows, dtype=np.int64)
-    shown[kept] = number
     return Plan(image=shown, low=low, high=high, core_low=core_low, core_high=core_high, owner=kept[cluster])
 
 
@@ -200,25 +194,48 @@ def _clusters(image: IntArray, row: IntArray, column: IntArray, frame: Frame) ->
     return np.asarray(labels[index] - 1, dtype=np.int64)
 
 
-def _merged(low: IntArray, high: IntArray, frame: Frame) -> tuple[IntArray, IntArray, IntArray]:
-    """Join ranges while one window costs less than two; return the ranges left, and where each came to be."""
-    kept = np.arange(len(low))
-    while len(low) > 1:
-        joined_low, joined_high = np.minimum(low[:, None], low[None]), np.maximum(high[:, None], high[None])
+def _merged(
+    image: IntArray, low: IntArray, high: IntArray, frame: Frame
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Join ranges of one image while one window costs less than two.
+
+    `image` rises. Return image, low and high of the ranges left, and where each range came to be.
+    """
+    kept, fresh = np.arange(image.size), np.ones(image.size, dtype=bool)
+    while True:
+        first, second = _pairs(image, fresh)
+        joined_low, joined_high = np.minimum(low[first], low[second]), np.maximum(high[first], high[second])
         cost = _cost(low, high, frame)
-        gain = cost[:, None] + cost[None] - _cost(joined_low, joined_high, frame)
-        np.fill_diagonal(gain, -1)
-        partner = gain.argmax(axis=1)
-        own = np.arange(len(low))
-        joins = (partner[partner] == own) & (gain[own, partner] > 0) & (own < partner)
-        if not joins.any():
-            break
-        goes = own.copy()
-        goes[partner[joins]] = own[joins]
-        low[joins], high[joins] = joined_low[own[joins], partner[joins]], joined_high[own[joins], partner[joins]]
+        gain = cost[first] + cost[second] - _cost(joined_low, joined_high, frame)
+        joins = _mutual(first, second, gain, image.size)
+        if not joins.size:
+            return image, low, high, kept
+        low[first[joins]], high[first[joins]] = joined_low[joins], joined_high[joins]
+        goes = np.arange(image.size)
+        goes[second[joins]] = first[joins]
         left, place = np.unique(goes, return_inverse=True)
-        low, high, kept = low[left], high[left], place[kept]
-    return low, high, kept
+        fresh = np.isin(image[left], image[first[joins]])
+        image, low, high, kept = image[left], low[left], high[left], place[kept]
+
+
+def _pairs(image: IntArray, fresh: volume.BoolArray) -> tuple[IntArray, IntArray]:
+    """Return all pairs of ranges in one image, of the images marked."""
+    own = np.arange(image.size)
+    following = np.where(fresh, np.searchsorted(image, image, side="right") - own - 1, 0)
+    first = np.repeat(own, following)
+    return first, first + 1 + np.arange(first.size) - np.repeat(np.cumsum(following) - following, following)
+
+
+def _mutual(first: IntArray, second: IntArray, gain: IntArray, count: int) -> IntArray:
+    """Return the pairs that gain, and gain most for both of their ranges."""
+    worth = np.flatnonzero(gain > 0)
+    ranked = worth[np.argsort(-gain[worth], kind="stable")]
+    rank = np.arange(ranked.size)
+    best = np.full(count, ranked.size)
+    for side in (first, second):
+        np.minimum.at(best, side[ranked], rank)
+    mutual = (best[first[ranked]] == rank) & (best[second[ranked]] == rank)
+    return np.asarray(ranked[mutual], dtype=np.int64)
 
 
 def _cost(low: IntArray, high: IntArray, frame: Frame) -> IntArray:

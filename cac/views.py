@@ -85,9 +85,12 @@ def crop(
     hu = np.full((stop - start, rows.count, columns.count), AIR_HU, dtype=np.float32)
     low, high, weight, row_span = _taps(rows, scan.hu.shape[1])
     left, right, share, column_span = _taps(columns, scan.hu.shape[2])
+    # Only what the taps read of an image is gathered.
+    tall, wide = _read(low, high), _read(left, right)
+    low, high, left, right = low - tall.start, high - tall.start, left - wide.start, right - wide.start
 
     def resample(number: int) -> None:
-        image = scan.hu[number]
+        image = scan.hu[number, tall, wide]
         lines = image[low]
         lines += (image[high] - lines) * weight[:, None]
         pixels = lines[:, left]
@@ -154,6 +157,11 @@ def to_source(heart_crop: Crop, answer: volume.FloatArray, voxels: components.Co
     for down, aside in itertools.product(_steps(top, bottom), _steps(left, right)):
         np.maximum(values, answer[depth, np.minimum(top + down, bottom), np.minimum(left + aside, right)], out=values)
     return values
+
+
+def _read(first: IntArray, second: IntArray) -> slice:
+    """Return what the neighbours along an axis, in rising order, read of it."""
+    return slice(int(first[0]), int(second[-1]) + 1) if first.size else slice(0, 0)
 
 
 def _samples(size_mm: float, axis: int, spec: finding.NetSpec) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,6 +52,8 @@ class Case:
         return hu.squeeze(fixed).astype(np.float32), label.squeeze(fixed)
 
 
+PHANTOMS = "synthetic phantoms (cac.phantom)"
+_SOURCE = "source.txt"
 _NAMES = tuple(field.name for field in dataclasses.fields(Case))
 
 
@@ -60,9 +63,10 @@ def image(hu: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([scaled, hu >= CALCIUM_HU]).astype(np.float32)
 
 
-def save(case: Case, path: pathlib.Path) -> None:
-    """Write a case as a folder of .npy files, so that training can map rather than read them."""
+def save(case: Case, path: pathlib.Path, source: str = PHANTOMS) -> None:
+    """Write a case as a folder of .npy files, so that training can map rather than read them, and where it is from."""
     path.mkdir(parents=True, exist_ok=True)
+    (path / _SOURCE).write_text(source)
     for name in _NAMES:
         np.save(path / f"{name}.npy", getattr(case, name))
 
@@ -79,6 +83,22 @@ def load_all(folder: pathlib.Path) -> list[Case]:
         for path in sorted(folder.iterdir())
         if stored(path)
     ]
+
+
+def contents(folder: pathlib.Path) -> dict[str, list[str]]:
+    """Return what a split holds, as a net's recipe tells it: of each source the first and last case of every run."""
+    found: dict[str, list[str]] = {}
+    before: tuple[str, int] | None = None
+    for path in sorted(path for path in folder.iterdir() if stored(path)):
+        told = path / _SOURCE
+        source = told.read_text() if told.exists() else PHANTOMS
+        number = int(re.sub(r"\D", "", path.name))
+        if before != (source, number - 1):
+            found.setdefault(source, []).append(path.name)
+        else:
+            found[source][-1] = f"{found[source][-1].split('-')[0]}-{path.name}"
+        before = (source, number)
+    return found
 
 
 def _cut(array: NDArray[np.generic], starts: Sequence[int], size: Sequence[int], fill: int) -> NDArray[np.generic]:

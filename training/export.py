@@ -73,30 +73,6 @@ def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
     return worst
 
 
-TURNS = {"dilated": ("default", "sharpen", "finish"), "plain": ("plain",)}
-"""The configurations of each architecture's turns."""
-
-COMMANDS = {
-    "dilated": (
-        "python -m training.prepare",
-        "python -m training.prepare --background SERIES COURSES --first 5100000 --cases 96",
-        "python -m training.train --architecture dilated",
-        "python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch",
-        "python -m training.train --architecture dilated --config training/config/finish.toml --more scratch",
-    ),
-    "plain": (
-        "python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models",
-    ),
-}
-HISTORY = {
-    "dilated": (
-        "The first turn saw 129 of the phantoms and 36 variations of the real scan, and went on for 1500 steps; the "
-        "second saw all phantoms and 100 variations; in both the right coronary artery's course went on too far."
-    ),
-    "plain": "Started from the dilated weights: no fair comparison of the two yet.",
-}
-
-
 def chosen_levels(models: pathlib.Path) -> dict[str, dict[str, float]]:
     """Return the thresholds of the manifest that is there, by what was learned: they hold as long as that does."""
     path = models / "manifest.json"
@@ -115,8 +91,12 @@ def entry(
     plane: finding.Plane,
     path: pathlib.Path,
     levels: dict[str, dict[str, float]],
+    recipe: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Build one net's part of the manifest; `levels` are thresholds chosen before, by what was learned."""
+    """Build one net's part of the manifest; `levels` are thresholds chosen before, by what was learned.
+
+    `recipe` is what `training.train` wrote beside the weights: the turns that made them.
+    """
     spec = finding.NetSpec(levels={})
     return {
         "plane": str(plane),
@@ -131,13 +111,7 @@ def entry(
         "depth": spec.depth,
         "receptive_field": nets.receptive_field(architecture),
         "levels": levels.get(learned(path), dataclasses.asdict(UNCALIBRATED)),
-        "recipe": {
-            "commands": COMMANDS[architecture],
-            "history": HISTORY[architecture],
-            "turns": [
-                tomllib.loads((cases.CONFIG.parent / f"{turn}.toml").read_text()) for turn in TURNS[architecture]
-            ],
-        },
+        "recipe": {"turns": recipe},
     }
 
 
@@ -164,16 +138,15 @@ def main() -> None:
             if worst > TOLERANCE:
                 raise SystemExit(f"{path.name} differs from its original by {worst:.1e}")
             print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, differs by at most {worst:.1e}")
-            entries.append(entry(architecture, plane, path, levels))
+            recipe = json.loads(weights.with_suffix(".json").read_text())
+            entries.append(entry(architecture, plane, path, levels, recipe))
+    turns = [turn for each in entries for turn in each["recipe"]["turns"]]
     document = {
         "schema": 1,
         "name": "cac-triage nets",
         "version": options.version,
         "use": "research only",
-        "training_data": (
-            "Synthetic phantoms (cac.phantom) and variations, with plaques drawn in, of one public de-identified CT "
-            "(LIDC-IDRI-0002, The Cancer Imaging Archive, CC BY 3.0)."
-        ),
+        "training_data": "; ".join(sorted({source for turn in turns for source in turn["cases"]})),
         "default_architecture": train.ARCHITECTURES[0],
         "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,

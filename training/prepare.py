@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import multiprocessing
 import os
 import pathlib
@@ -147,7 +148,7 @@ def _job(task: tuple[int, float, pathlib.Path, tuple[pathlib.Path, pathlib.Path]
     seed, jitter_mm, path, real = task
     start = time.monotonic()
     case = prepare_real(background(*real), seed, jitter_mm) if real else prepare(seed, jitter_mm)
-    cases.save(case, path)
+    cases.save(case, path, json.loads(real[1].read_text())["series"] if real else cases.PHANTOMS)
     return f"{seed}: {len(case.points)} points, {int(case.calcium.sum())} on calcium, {time.monotonic() - start:.1f} s"
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import multiprocessing
 import pathlib
 import time
@@ -121,7 +122,15 @@ def train(
             print(f"{architecture} {plane} {step:5d} {time.monotonic() - began:5.0f} s  {said}", flush=True)
             running[:] = 0
     torch.save(net.state_dict(), path)
+    _tell(path, config, start, cases.contents(scratch / "train"))
     return path
+
+
+def _tell(path: pathlib.Path, config: dict[str, Any], start: str, seen: dict[str, list[str]]) -> None:
+    """Write beside a net's weights how they were made: each turn's knobs, cases and what it went on from."""
+    told = path.with_suffix(".json")
+    turns = json.loads(told.read_text()) if start == "scratch" and told.exists() else []
+    told.write_text(json.dumps([*turns, {"from": start, "config": config, "cases": seen}], indent=1) + "\n")
 
 
 def screen(net: nets.UNet, sampler: Sampler, knobs: dict[str, Any], margin: tuple[int, int]) -> None:

@@ -114,3 +114,18 @@ def test_the_exported_net_answers_as_the_original(tmp_path):
     assert export.difference(net, path) <= export.TOLERANCE
     inside = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
     assert (inside["plane"], inside["architecture"]) == ("sagittal", "dilated")
+
+
+def test_a_net_s_recipe_tells_every_run_of_cases_by_their_source(tmp_path):
+    empty = cases.Case(
+        hu=np.zeros((1, 1, 1), np.int16),
+        label=np.zeros((1, 1, 1), np.uint8),
+        points=np.zeros((0, 3), np.int32),
+        voxels=np.zeros(0, np.int32),
+        calcium=np.zeros(0, bool),
+    )
+    for name in ("7", "8", "9", "11"):
+        cases.save(empty, tmp_path / name)
+    for name in ("real3", "real4"):
+        cases.save(empty, tmp_path / name, "somebody's scan")
+    assert cases.contents(tmp_path) == {cases.PHANTOMS: ["11", "7-9"], "somebody's scan": ["real3-real4"]}
