@@ -41,7 +41,7 @@ check: $(VENV)/.dev  ## lint, types, import rules, migrations, file sizes
 	$(BIN)/python tests/check_house.py
 	$(BIN)/python tests/check_migrations.py
 
-bench: $(VENV)/.dev  ## all benchmarks into build/benchmarks.md, about half an hour; ONLY="node scale" for some
+bench: $(VENV)/.dev  ## all benchmarks into build/benchmarks.md, about 25 minutes; ONLY="node scale" for some
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: see training/README.md; BACKGROUND="SERIES COURSES")

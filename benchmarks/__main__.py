@@ -1,6 +1,6 @@
 """Run every benchmark, each in a process of its own, and write what they say into one Markdown file.
 
-`python -m benchmarks` (`make bench`) takes about half an hour on two cores that have nothing else to do.
+`python -m benchmarks` (`make bench`) takes about 25 minutes on two cores that have nothing else to do.
 """
 
 import argparse
