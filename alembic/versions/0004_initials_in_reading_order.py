@@ -1,5 +1,7 @@
 """An index that keeps the words of one first letter in reading order, for searches that many names meet.
 
+A later batch change of this table on SQLite must make the index again: SQLAlchemy cannot see one over an expression.
+
 Revision ID: 0004
 Revises: 0003
 """
