@@ -1,6 +1,7 @@
 """The schema: made by migrations, and the one the tables say."""
 
 import alembic.command
+import pytest
 
 from triage.db import session
 
