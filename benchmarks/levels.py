@@ -12,7 +12,7 @@ MARGIN = 3.0
 
 With 1 a plaque of Agatston 10 in a real scan was called absent among 40 that the choice had not seen; 3 costs one
 exclusion in 29."""
-GRID = np.arange(-5.0, 13.0, 0.5)
+GRID = np.arange(-5.0, 9.5, 0.5)
 """Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
 HIGHEST = np.log([[0.999] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.0001] * 3])
 """No threshold is chosen above these: what two nets call calcium at 0.999, or one at 0.9999, is always doubted."""

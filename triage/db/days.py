@@ -17,7 +17,7 @@ from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
 
 from triage import domain
-from triage.db import columns, names, order, tables
+from triage.db import columns, names, order, session, tables
 
 AT_ONCE = 6
 """Lists read by the first statement: the outcomes of one day. Each further one reads twice as many."""
@@ -114,10 +114,10 @@ def _spans(first: dt.date | None, last: dt.date | None) -> Iterator[_Span]:
 
 def _heads(db: orm.Session, span: _Span, wanted: Wanted, number: int) -> Iterator[_Head]:
     """Look up the first study of each list of a span; of so many lists as may stand on a page."""
-    query = _heads_query(order.counts(db), span.column, span.last is not None, wanted)
+    query = _heads_query(session.is_postgresql(db), span.column, span.last is not None, wanted)
     values = {**wanted.values(), "first": span.first, "number": number}
     rows = db.execute(query, values if span.last is None else {**values, "last": span.last})
-    if order.counts(db):
+    if session.is_postgresql(db):
         return (_Head(span.column, *row) for row in rows)
     return (_Head(span.column, unit, outcome, *_taken_apart(key)) for unit, outcome, key in rows if key != _NONE)
 
@@ -158,7 +158,7 @@ def _read(
 ) -> list[tuple[tuple[int, dt.datetime], str]]:
     """Read the first studies of all lists together: so many as a page may hold."""
     values: Mapping[str, Any]
-    if order.counts(db):
+    if session.is_postgresql(db):
         query = _read_lateral(column, wanted)
         values = {"units": [head.unit for head in lists], "outcomes": [head.outcome.value for head in lists]}
     else:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from triage.db import flags, order, tables
+from triage.db import flags, order, session, tables
 
 FEW = 5_000
 """So many words are read and sorted; where more begin alike, walking those of the first letter soon fills a page."""
@@ -100,7 +100,7 @@ def _walked(db: orm.Session, word: str) -> list[order.Condition]:
 
     SQLite knows no numbers: without `coalesce` it would choose the other index, and sort all that is found.
     """
-    column = WORD.word if order.counts(db) else sa.func.coalesce(WORD.word, sa.literal(""))
+    column = WORD.word if session.is_postgresql(db) else sa.func.coalesce(WORD.word, sa.literal(""))
     return [sa.literal_column("substr(word, 1, 1)") == word[0], _begins(column, word)]
 
 

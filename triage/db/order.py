@@ -12,7 +12,7 @@ from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
 
 from triage import domain, errors, uids
-from triage.db import columns, tables
+from triage.db import columns, session, tables
 
 STUDY = tables.Study.__table__.c
 """The columns of studies themselves: a statement over them costs less to send than one over mapped classes."""
@@ -57,14 +57,9 @@ def after(of: Entity, place: Place | None, priority: domain.Priority | None) -> 
 
 def among(db: orm.Session, column: sa.ColumnElement[str], uids: Sequence[str]) -> Condition:
     """Return the condition that a UID is one of these: one value where the database knows lists, not fifty."""
-    if not counts(db):
+    if not session.is_postgresql(db):
         return column.in_(uids)
     return column == sa.any_(sa.bindparam("uids", list(uids), type_=postgresql.ARRAY(sa.Text())))
-
-
-def counts(db: orm.Session) -> bool:
-    """Tell whether the database is PostgreSQL, which plans by statistics and knows lists; SQLite does neither."""
-    return db.get_bind().dialect.name == "postgresql"
 
 
 def values(place: Place | None) -> dict[str, Any]:

@@ -87,6 +87,11 @@ class Database:
         self._engine.dispose()
 
 
+def is_postgresql(db: orm.Session) -> bool:
+    """Tell whether the database is PostgreSQL, which plans by statistics and knows lists; SQLite does neither."""
+    return db.get_bind().dialect.name == "postgresql"
+
+
 def upgrade(url: str) -> None:
     """Bring the schema to the newest revision; raises StorageError."""
     with _translated():
