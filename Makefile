@@ -62,7 +62,7 @@ peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace
 lock:  ## resolve the locks anew (needs uv on the PATH)
 	uv pip compile -q pyproject.toml --extra cpu --generate-hashes --python-version 3.11 --no-header --no-annotate -o locks/run.txt
 	uv pip compile -q pyproject.toml --extra gpu --generate-hashes --python-version 3.11 --no-header --no-annotate -o locks/run-gpu.txt
-	uv pip compile -q pyproject.toml --extra cpu --group dev --generate-hashes --python-version 3.11 --no-header --no-annotate -c locks/run.txt -o locks/dev.txt
+	uv pip compile -q pyproject.toml --extra cpu --group dev --group evaluate --generate-hashes --python-version 3.11 --no-header --no-annotate -c locks/run.txt -o locks/dev.txt
 
 clean:  ## remove the demo's home and caches, not .venv
 	rm -rf $(HOME_DIR) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

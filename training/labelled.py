@@ -27,10 +27,10 @@ class Label(IntEnum):
 class LabelledScan:
     """Hold one labelled scan.
 
-    `truth` is uint8 of `Label` on the volume's grid (slice, row, column): voxels >= 130 HU that a reader called coronary
-    calcium. `origins`, uint8 on the same grid, names known hard negatives as 1 + their place in `classes`; None where
-    nobody named them. `patient` is what splits go by, `source` names the data and its licence. `refused` holds the
-    codes of `cac.reasons` for which the scan's header is unsuitable; empty where it is suitable, or has no header.
+    `truth` is uint8 of `Label` on the volume's grid (slice, row, column): voxels >= 130 HU that a reader called
+    coronary calcium. `origins`, uint8 on the same grid, names known hard negatives as 1 + their place in `classes`;
+    None where nobody named them. `patient` is what splits go by, `source` names the data and its licence. `refused`
+    holds the codes of `cac.reasons` for which the header is unsuitable; empty where it is suitable, or there is none.
     """
 
     name: str
