@@ -75,6 +75,8 @@ def draw(background: Background, agatston: float, random: np.random.Generator) -
         agatston=marked.score,
         mimics=(),
         heart=background.heart,
+        owners=marked.owners,
+        origins=np.zeros_like(marked.owners),
     )
 
 

@@ -9,13 +9,15 @@ from cac import volume
 from cac.phantom import canvas, shapes
 
 FINE_MM = 0.3
+SHARPENED_MM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Deposit:
     """Hold one cluster: centres (n, 3) and radii (n, 3) in mm, axes (3, 3) as rows, and peak HU (n).
 
-    The cluster grows about `anchor`; `motion` is the in-plane path in mm over which the heart smears it.
+    The cluster grows about `anchor`; `motion` is the in-plane path in mm over which the heart smears it; `kind` is what
+    marks it: an artery, or a class of mimics.
     """
 
     anchor: shapes.Points
@@ -24,6 +26,7 @@ class Deposit:
     axes: shapes.Points
     peaks: shapes.Points
     motion: tuple[float, float] = (0.0, 0.0)
+    kind: int = 0
 
     def scaled(self, factor: float) -> "Deposit":
         """Return the cluster `factor` times as large; much growth goes along the vessel rather than across it."""
@@ -40,24 +43,35 @@ class Patch:
     where: canvas.Region
     part: volume.FloatArray
     extra: volume.FloatArray
+    kind: int = 0
 
 
-def render(deposit: Deposit, ground: canvas.Canvas, sigma: float) -> Patch:
-    """Average a deposit over the voxels it touches; `ground` is the anatomy before blurring by `sigma` px."""
+def render(deposit: Deposit, ground: canvas.Canvas, sigma: float, edge: float = 0.0) -> Patch:
+    """Average a deposit over the voxels it touches; `ground` is the anatomy before blurring by `sigma` px.
+
+    `edge` is how much the kernel sharpens after that.
+    """
     reach = deposit.radii.max(axis=1, keepdims=True)
-    edge = 4 * ground.pixel + max(map(abs, deposit.motion))
-    margin = np.array([edge, edge, ground.thickness / 2])
+    beyond = (4 * ground.pixel if not edge else 4 * SHARPENED_MM) + max(map(abs, deposit.motion))
+    margin = np.array([beyond, beyond, ground.thickness / 2])
     where = ground.region(
         (deposit.centres - reach).min(axis=0) - margin, (deposit.centres + reach).max(axis=0) + margin
     )
     z, y, x = (axis[part] for axis, part in zip((ground.z, ground.y, ground.x), where, strict=True))
     if not (z.size and y.size and x.size):
         empty = np.zeros((z.size, y.size, x.size), np.float32)
-        return Patch(where=where, part=empty, extra=empty)
+        return Patch(where=where, part=empty, extra=empty, kind=deposit.kind)
     part, filled = _average(deposit, ground, z, y, x)
     extra = filled - part * ground.hu[where]
     blurred = [ndimage.gaussian_filter(a, (0, sigma, sigma), truncate=3.0, mode="constant") for a in (part, extra)]
-    return Patch(where=where, part=blurred[0], extra=blurred[1])
+    extra = sharpened(blurred[1], edge, ground.pixel) if edge else blurred[1]
+    return Patch(where=where, part=blurred[0], extra=extra, kind=deposit.kind)
+
+
+def sharpened(hu: volume.FloatArray, edge: float, pixel: float) -> volume.FloatArray:
+    """Return slices as a sharper kernel shows them: `edge` times what 1 mm of blur would take away is added."""
+    smooth = ndimage.gaussian_filter(hu, (0, SHARPENED_MM / pixel, SHARPENED_MM / pixel), truncate=3.0)
+    return np.asarray(hu + np.float32(edge) * (hu - smooth), np.float32)
 
 
 def _average(
@@ -88,7 +102,8 @@ def _finer(axis: shapes.Array, count: int, width: float) -> shapes.Array:
     return np.asarray((axis[:, None] + offsets).ravel(), np.float32)
 
 
-def stamp(deposit: Deposit, ground: canvas.Canvas) -> None:
+def stamp(deposit: Deposit, ground: canvas.Canvas) -> Patch:
     """Put a deposit into the anatomy itself, before any blurring."""
     patch = render(deposit, ground, 0.0)
     ground.hu[patch.where] += patch.extra
+    return patch

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cac.phantom import canvas, shapes
+from cac.phantom import canvas, population, shapes
 
 FAT_HU = -100.0
 MUSCLE_HU = 52.0
@@ -17,7 +17,8 @@ class Heart:
     """Hold the heart's shapes.
 
     `chambers` are lv, rv, ra, la (outer walls); `tissue` joins them with the vessel roots, `sac` is the pericardium;
-    `vessels` are tubes with their polylines; `pose` (scale, rotation) is what `place` applies.
+    `vessels` are tubes with their polylines; `scale` and `rotation` are what `place` applies; all but the vessels lies
+    in `box`.
     """
 
     chambers: Mapping[str, shapes.Shape]
@@ -27,6 +28,7 @@ class Heart:
     vessels: Mapping[str, tuple[shapes.Points, float]]
     scale: float
     rotation: shapes.Points
+    box: shapes.Box
 
     def place(self, points: shapes.Line | Sequence[shapes.Points]) -> shapes.Points:
         """Carry points of the standard heart to this one."""
@@ -56,15 +58,15 @@ VESSELS: Mapping[str, tuple[Sequence[tuple[float, float, float]], float]] = {
 }
 
 
-def build(rng: np.random.Generator) -> Heart:
+def build(rng: np.random.Generator, people: population.Population = population.STANDARD) -> Heart:
     """Draw one heart: size, turn, tilt, thickness of its fat."""
-    scale = float(rng.uniform(0.92, 1.12))
-    rotation = _turn(np.deg2rad(rng.normal(0, 6)), np.deg2rad(rng.normal(0, 5)))
+    scale = float(rng.uniform(*people.scale))
+    rotation = _turn(*(np.deg2rad(rng.normal(0, degrees)) for degrees in people.turn))
     parts = {}
     inner = []
     for name, (centre, radii, axis) in CHAMBERS.items():
         place = scale * rotation @ np.add(centre, rng.normal(0, 1.0, 3))
-        size = scale * np.asarray(radii) * rng.normal(1, 0.03, 3)
+        size = scale * np.asarray(radii) * rng.normal(1, people.shape, 3)
         turned = shapes.frame(rotation @ np.asarray(axis))
         parts[name] = shapes.ellipsoid(tuple(place), tuple(size), turned)
         wall = 10.0 if name == "lv" else 3.5
@@ -77,18 +79,29 @@ def build(rng: np.random.Generator) -> Heart:
     trunk = shapes.tube(vessels["pulmonary"][0][:2], vessels["pulmonary"][1])
     tissue = shapes.union([*parts.values(), root, trunk], blend=2.5)
     belly = shapes.ellipsoid(scale * rotation @ np.array([-2, -12, -30]), scale * np.array([38, 32, 16]))
-    sac = shapes.grow(shapes.union([*parts.values(), root, trunk, belly], blend=9.0), float(rng.uniform(1.5, 4.5)))
+    sac = shapes.grow(
+        shapes.union([*parts.values(), root, trunk, belly], blend=9.0), float(rng.uniform(*people.sac_fat))
+    )
+    usual = people.scale[1] <= population.STANDARD.scale[1]
+    box = HEART_BOX if usual else (np.array(HEART_BOX[0]) * 1.25, np.array(HEART_BOX[1]) * 1.25)
     return Heart(
-        chambers=parts, cavities=inner, tissue=tissue, sac=sac, vessels=vessels, scale=scale, rotation=rotation
+        chambers=parts,
+        cavities=inner,
+        tissue=tissue,
+        sac=sac,
+        vessels=vessels,
+        scale=scale,
+        rotation=rotation,
+        box=box,
     )
 
 
 def paint(heart: Heart, target: canvas.Canvas, blood: float) -> None:
     """Paint fat, pericardium, muscle, blood and the great vessels; `blood` is the pool's HU."""
-    target.paint(shapes.grow(heart.sac, 1.2), 5.0, HEART_BOX)
-    target.paint(heart.sac, FAT_HU, HEART_BOX)
-    target.paint(heart.tissue, MUSCLE_HU, HEART_BOX)
-    target.paint(shapes.union(heart.cavities), blood, HEART_BOX)
+    target.paint(shapes.grow(heart.sac, 1.2), 5.0, heart.box)
+    target.paint(heart.sac, FAT_HU, heart.box)
+    target.paint(heart.tissue, MUSCLE_HU, heart.box)
+    target.paint(shapes.union(heart.cavities), blood, heart.box)
     for points, radius in heart.vessels.values():
         box = (points.min(axis=0) - radius - 2, points.max(axis=0) + radius + 2)
         target.paint(shapes.tube(points, radius + 1.0), MUSCLE_HU, box)

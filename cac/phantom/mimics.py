@@ -4,19 +4,30 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cac import volume
 from cac.phantom import arteries, bones, canvas, deposits, heart, shapes, thorax
 
 
+MARKED_HU = 40.0
+"""A voxel is marked as a mimic's where the mimic raises the bare anatomy by this much."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
-    """Hold what mimics are placed on."""
+    """Hold what mimics are placed on.
+
+    `origins` (slice, row, column) marks what they and bone leave there: 1 + a place in `CLASSES`. `clearance_mm` is what
+    they keep from coronary arteries.
+    """
 
     ground: canvas.Canvas
     heart: heart.Heart
     chest: thorax.Chest
     tree: Sequence[arteries.Artery]
+    origins: NDArray[np.uint8]
+    clearance_mm: float = 6.0
 
     def holds(self, point: shapes.Points) -> bool:
         """Tell whether a point lies inside the stack, a little away from its edges."""
@@ -44,9 +55,12 @@ def place(scene: Scene, classes: Sequence[str], rng: np.random.Generator) -> tup
         if name in PLACES and spot is None:
             continue
         if spot is not None:
-            deposits.stamp(spot, scene.ground)
+            patch = deposits.stamp(spot, scene.ground)
+            scene.origins[patch.where][patch.extra >= MARKED_HU] = code(name)
         elif name in RARE:
+            before = scene.ground.hu.copy()
             RARE[name](scene, rng)
+            scene.origins[scene.ground.hu - before >= MARKED_HU] = code(name)
         placed.append(name)
     return tuple(placed)
 
@@ -57,6 +71,7 @@ def speckle(noisy: volume.FloatArray, scene: Scene, rng: np.random.Generator) ->
         index = _blood_voxel(scene, rng)
         for _ in range(int(rng.integers(1, 4))):
             noisy[index] = max(float(noisy[index]), float(rng.uniform(131, 175)))
+            scene.origins[index] = code("speckle")
             step = (0, 1) if rng.random() < 0.5 else (1, 0)
             index = (index[0], index[1] + step[0], index[2] + step[1])
 
@@ -86,7 +101,7 @@ def _spot(scene: Scene, name: str, rng: np.random.Generator) -> deposits.Deposit
     place_one, size, peak = PLACES[name]
     for _ in range(40):
         point, flat = place_one(scene, rng)
-        if scene.holds(point) and scene.clearance(point) > 6.0 + size[1]:
+        if scene.holds(point) and scene.clearance(point) > scene.clearance_mm + size[1]:
             break
     else:
         return None
@@ -243,3 +258,10 @@ RARE: Mapping[str, Callable[[Scene, np.random.Generator], None]] = {
     "clips": _clips,
     "oesophageal_contrast": _oesophageal_contrast,
 }
+CLASSES: tuple[str, ...] = (*COMMON, *RARE, "bone")
+"""All that is at or above 130 HU and no coronary calcium; what no class names is noise."""
+
+
+def code(name: str) -> int:
+    """Return what marks a class in `Scene.origins`."""
+    return CLASSES.index(name) + 1

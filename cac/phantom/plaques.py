@@ -1,25 +1,33 @@
 """Coronary plaques grown until the finished, noisy scan has the wanted Agatston score."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cac import volume
 from cac.phantom import arteries, canvas, deposits, scoring, shapes
 
 SEEN_HU = 40.0
 """A voxel belongs to a plaque's clean mask where the plaque alone, blurred, raises it by this much."""
+CODES: Mapping[str, int] = {"lm": 2, "lad": 3, "lcx": 4, "rca": 5, "pda": 5, "diagonal": 3, "marginal": 4}
+"""What marks an artery's calcium, a branch's as that of the artery it leaves; 1 is kept for 'some artery'."""
 GROWTH = tuple(float(f) for f in np.geomspace(0.3, 5.0, 20))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Scan:
-    """Hold a scan under construction: anatomy before blurring, finished HU with noise, point spread in px."""
+    """Hold a scan under construction: anatomy before blurring, finished HU with noise, point spread in px.
+
+    `edge` is how much its kernel sharpens, `motion` the SD in mm of the path that smears a plaque.
+    """
 
     ground: canvas.Canvas
     noisy: volume.FloatArray
     sigma: float
+    edge: float = 0.0
+    motion: float = 0.4
 
     def score(self, hu: volume.FloatArray, calcium: volume.BoolArray) -> float:
         """Return the Agatston score of some slices."""
@@ -28,16 +36,18 @@ class Scan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Marked:
-    """Hold a scan with plaques: integer HU, the voxels a reader would mark, their score."""
+    """Hold a scan with plaques: integer HU, the voxels a reader would mark, each one's artery (`CODES`), their score."""
 
     hu: volume.FloatArray
     truth: volume.BoolArray
+    owners: NDArray[np.uint8]
     score: float
 
 
 def none(scan: Scan) -> Marked:
     """Finish a scan without coronary calcium."""
-    return Marked(hu=np.rint(scan.noisy), truth=np.zeros(scan.noisy.shape, bool), score=0.0)
+    clean = np.zeros(scan.noisy.shape, bool)
+    return Marked(hu=np.rint(scan.noisy), truth=clean, owners=clean.astype(np.uint8), score=0.0)
 
 
 def fit(scan: Scan, tree: Sequence[arteries.Artery], wanted: float, rng: np.random.Generator) -> Marked:
@@ -56,7 +66,7 @@ def fit(scan: Scan, tree: Sequence[arteries.Artery], wanted: float, rng: np.rand
 
 def _attempt(scan: Scan, tree: Sequence[arteries.Artery], wanted: float, rng: np.random.Generator) -> Marked:
     shares = _shares(wanted, rng)
-    plan = [_lesion(tree, share, rng) for share in shares]
+    plan = [_lesion(tree, share, scan.motion, rng) for share in shares]
     patches: list[deposits.Patch] = []
     total = 0.0
     for number, (lesion, share) in enumerate(zip(plan, shares, strict=True)):
@@ -87,13 +97,16 @@ def _refined(scan: Scan, plan: list[deposits.Deposit], patches: list[deposits.Pa
 def _finish(scan: Scan, patches: Sequence[deposits.Patch]) -> Marked:
     hu = scan.noisy.copy()
     clean = np.zeros(hu.shape, np.float32)
+    owners = np.zeros(hu.shape, np.uint8)
     for patch in patches:
+        owners[patch.where][patch.extra > clean[patch.where]] = patch.kind
         hu[patch.where] += patch.extra
         clean[patch.where] += patch.extra
     np.rint(hu, out=hu)
     truth = (clean >= SEEN_HU) & (hu >= volume.CALCIUM_HU)
+    owners *= truth
     slices = np.flatnonzero(truth.any(axis=(1, 2)))
-    return Marked(hu=hu, truth=truth, score=scan.score(hu[slices], truth[slices]))
+    return Marked(hu=hu, truth=truth, owners=owners, score=scan.score(hu[slices], truth[slices]))
 
 
 def _local(scan: Scan, patch: deposits.Patch) -> float:
@@ -107,7 +120,7 @@ def _grow(scan: Scan, lesion: deposits.Deposit, share: float) -> deposits.Patch:
     for ladder in (GROWTH, np.linspace(0.88, 1.12, 9)):
         centre = factor if ladder is not GROWTH else 1.0
         for rung in ladder:
-            patch = deposits.render(lesion.scaled(rung * centre), scan.ground, scan.sigma)
+            patch = deposits.render(lesion.scaled(rung * centre), scan.ground, scan.sigma, scan.edge)
             score = _local(scan, patch)
             off = abs(score - share) + (share if score == 0 else 0)
             if off < miss:
@@ -128,7 +141,7 @@ def _shares(wanted: float, rng: np.random.Generator) -> list[float]:
     return [p * wanted / sum(kept) for p in kept]
 
 
-def _lesion(tree: Sequence[arteries.Artery], share: float, rng: np.random.Generator) -> deposits.Deposit:
+def _lesion(tree: Sequence[arteries.Artery], share: float, motion: float, rng: np.random.Generator) -> deposits.Deposit:
     """Draw one plaque in the wall of one artery, larger and in more pieces for a larger share."""
     names = {a.name: a for a in tree}
     odds = {"lm": 0.1, "lad": 0.34, "lcx": 0.16, "rca": 0.24, "pda": 0.04, "diagonal": 0.07, "marginal": 0.05}
@@ -151,5 +164,6 @@ def _lesion(tree: Sequence[arteries.Artery], share: float, rng: np.random.Genera
         radii=radii,
         axes=axes,
         peaks=np.clip(peaks, 200, 1560),
-        motion=(float(rng.normal(0, 0.4)), float(rng.normal(0, 0.4))),
+        motion=(float(rng.normal(0, motion)), float(rng.normal(0, motion))),
+        kind=CODES[artery.name],
     )

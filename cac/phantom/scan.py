@@ -1,15 +1,18 @@
 """A cardiac CT of a wanted Agatston score: anatomy, partial volume, point spread, noise, plaques (SCIENCE.md 4)."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from cac import volume
-from cac.phantom import arteries, bones, canvas, heart, plaques, shapes, thorax
+from cac.phantom import arteries, bones, canvas, exposure, heart, plaques, population, shapes, thorax
 from cac.phantom import mimics as negatives
 
 AIR_HU = -1000.0
+CLASSES = negatives.CLASSES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,8 @@ class Style:
     """Hold how a phantom is scanned; None lets the seed draw within the range that sites use.
 
     Lengths are mm, `noise` is the SD in HU of soft tissue, `spread` the point spread's full width at half maximum,
-    `above` and `below` the stack's ends from the heart's centre. `classes` names the mimics instead of drawing them.
+    `above` and `below` the stack's ends from the heart's centre. `classes` names the mimics instead of drawing them,
+    `people` the ranges that all else is drawn from.
     """
 
     matrix: int = 512
@@ -29,6 +33,7 @@ class Style:
     above: float | None = None
     below: float | None = None
     classes: tuple[str, ...] | None = None
+    people: population.Population = population.STANDARD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +41,8 @@ class Phantom:
     """Hold a scan and what is known of it.
 
     `truth` marks coronary calcium as a reader would: clean plaque, and HU >= 130 after noise. `agatston` is its score.
-    `heart` is the pericardial sac. All arrays are (slice, row, column) on the volume's grid.
+    `owners` names each calcium voxel's artery (`plaques.CODES`), `origins` what other dense voxels belong to (1 + a
+    place in `CLASSES`, 0 where nobody says). `heart` is the pericardial sac. All arrays are (slice, row, column) on the grid.
     """
 
     volume: volume.Volume
@@ -44,6 +50,8 @@ class Phantom:
     agatston: float
     mimics: tuple[str, ...]
     heart: shapes.Mask
+    owners: NDArray[np.uint8]
+    origins: NDArray[np.uint8]
 
 
 def make(
@@ -56,18 +64,21 @@ def make(
     negatives, drawn from the seed (0 to 10) where None. Raises ValueError where the grid cannot hold the score.
     """
     wanted = style or Style()
-    anatomy, scanner, spots, lesions = (np.random.default_rng([seed, stream]) for stream in range(4))
-    owner = heart.build(anatomy)
-    chest = thorax.build(anatomy, owner.scale)
+    people = wanted.people
+    anatomy, scanner, spots, lesions, looks = (np.random.default_rng([seed, stream]) for stream in range(5))
+    owner = heart.build(anatomy, people)
+    breasts = float(looks.uniform(16, 60)) if looks.random() < people.breasts else 0.0
+    chest = thorax.build(anatomy, owner.scale, people, breasts)
     tree = arteries.build(owner, anatomy)
     ground = _blank(wanted, increment, owner.scale, scanner)
-    blood = wanted.blood if wanted.blood is not None else float(anatomy.uniform(40, 52))
+    blood = wanted.blood if wanted.blood is not None else float(anatomy.uniform(*people.blood))
     _anatomy(ground, owner, chest, blood, anatomy)
+    _texture(ground, float(looks.uniform(*people.texture)), anatomy)
     arteries.paint(tree, ground, blood)
-    scene = negatives.Scene(ground=ground, heart=owner, chest=chest, tree=tree)
+    scene = _scene(ground, owner, chest, tree, people)
     asked = wanted.classes if wanted.classes is not None else negatives.draw(spots, mimics)
     classes = negatives.place(scene, asked, spots)
-    scan = _expose(ground, wanted, scanner)
+    scan = exposure.expose(ground, exposure.draw(people, (wanted.spread, wanted.noise), scanner, looks), scanner)
     for _ in range(classes.count("speckle")):
         negatives.speckle(scan.noisy, scene, spots)
     marked = plaques.fit(scan, tree, agatston, lesions) if agatston > 0 else plaques.none(scan)
@@ -76,7 +87,23 @@ def make(
         truth=marked.truth,
         agatston=marked.score,
         mimics=classes,
-        heart=ground.mask(owner.sac, heart.HEART_BOX),
+        heart=ground.mask(owner.sac, owner.box),
+        owners=marked.owners,
+        origins=np.where(marked.truth, np.uint8(0), scene.origins),
+    )
+
+
+def _scene(
+    ground: canvas.Canvas,
+    owner: heart.Heart,
+    chest: thorax.Chest,
+    tree: Sequence[arteries.Artery],
+    people: population.Population,
+) -> negatives.Scene:
+    """Set the scene for mimics: what is dense before them is bone."""
+    bony = (ground.hu >= volume.CALCIUM_HU) * np.uint8(negatives.code("bone"))
+    return negatives.Scene(
+        ground=ground, heart=owner, chest=chest, tree=tree, origins=bony, clearance_mm=people.clearance
     )
 
 
@@ -113,39 +140,18 @@ def _anatomy(
     bones.paint(chest, ground)
     heart.paint(owner, ground, blood)
     thorax.paint_airways(owner.scale, ground)
-    _texture(ground, rng)
 
 
-def _texture(ground: canvas.Canvas, rng: np.random.Generator) -> None:
-    """Make tissue uneven over 3-10 mm, as septa, marbling and small vessels do."""
+def _texture(ground: canvas.Canvas, amount: float, rng: np.random.Generator) -> None:
+    """Make tissue uneven by an SD in HU over 3-10 mm, as septa, marbling and small vessels do."""
     coarse = max(int(4.0 / ground.pixel), 1)
     deep, high, wide = ground.hu.shape
     field = rng.standard_normal((deep, high // coarse + 2, wide // coarse + 2), dtype=np.float32)
     field = ndimage.gaussian_filter(field, (4.0 / ground.increment, 0.7, 0.7))
-    field *= np.float32(6.0) / field.std()
+    field *= np.float32(amount) / field.std()
     for k in range(deep):
         fine = ndimage.zoom(field[k], coarse, order=1, mode="nearest")[:high, :wide]
         ground.hu[k] += np.where(ground.hu[k] > -200, fine, 0)
-
-
-def _expose(ground: canvas.Canvas, style: Style, rng: np.random.Generator) -> plaques.Scan:
-    """Blur the anatomy and add noise of the same kernel, averaged over the slices' overlap."""
-    spread = style.spread if style.spread is not None else float(rng.uniform(0.6, 1.0))
-    noise = style.noise if style.noise is not None else float(rng.uniform(12, 28))
-    sigma = spread / 2.3548 / ground.pixel
-    deep = max(round(ground.thickness / ground.increment), 1)
-    count, high, wide = ground.hu.shape
-    grains = rng.standard_normal((count + deep - 1, high, wide), dtype=np.float32)
-    grains = sum((grains[i : i + count] for i in range(1, deep)), start=grains[:count])
-    impulse = np.zeros(33)
-    impulse[16] = 1
-    response = ndimage.gaussian_filter1d(impulse, sigma, truncate=3.0)
-    amount = noise / float((response**2).sum()) / np.sqrt(deep)
-    noisy = ground.hu + grains * np.float32(amount)
-    for axis in (1, 2):
-        ndimage.gaussian_filter1d(noisy, sigma, axis=axis, truncate=3.0, output=noisy)
-    np.clip(noisy, -1024, 3071, out=noisy)
-    return plaques.Scan(ground=ground, noisy=noisy, sigma=sigma)
 
 
 def _as_volume(hu: volume.FloatArray, ground: canvas.Canvas) -> volume.Volume:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from cac.phantom import canvas, heart, shapes
+from cac.phantom import canvas, heart, population, shapes
 
 MIDLINE = -16.0
 VERTEBRA_Y = 76.0
@@ -12,7 +12,10 @@ VERTEBRA_Y = 76.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chest:
-    """Hold one chest's measures in mm: half width and depth of the cage, fat and muscle, heights of the domes."""
+    """Hold one chest's measures in mm: half width and depth of the cage, fat and muscle, heights of the domes.
+
+    `bone` is a factor on its HU, `lung` the range of its HU, `breasts` their thickness in mm, 0 for none.
+    """
 
     wide: float
     deep: float
@@ -25,6 +28,8 @@ class Chest:
     rib_phase: float
     rib_step: float
     bone: float
+    lung: population.Range
+    breasts: float
 
     @property
     def middle(self) -> float:
@@ -32,21 +37,28 @@ class Chest:
         return self.front + self.deep
 
 
-def build(rng: np.random.Generator, scale: float) -> Chest:
+def build(
+    rng: np.random.Generator,
+    scale: float,
+    people: population.Population = population.STANDARD,
+    breasts: float = 0.0,
+) -> Chest:
     """Draw one chest that fits a heart of this scale."""
-    front = -58.0 * scale - float(rng.uniform(8, 14))
+    front = -58.0 * scale - float(rng.uniform(*people.gap))
     return Chest(
-        wide=float(rng.uniform(122, 142)),
+        wide=float(rng.uniform(*people.width)),
         deep=(VERTEBRA_Y + 36 - front) / 2,
         front=front,
-        fat=float(rng.uniform(8, 30)),
-        muscle=float(rng.uniform(11, 20)),
+        fat=float(rng.uniform(*people.fat)),
+        muscle=float(rng.uniform(*people.muscle)),
         right_dome=float(rng.uniform(-26, -8)) * scale,
         left_dome=float(rng.uniform(-40, -24)) * scale,
         tendon=float(rng.uniform(-40, -35)) * scale,
         rib_phase=float(rng.uniform(0, 1)),
         rib_step=float(rng.uniform(23, 29)),
-        bone=float(rng.uniform(0.8, 1.2)),
+        bone=float(rng.uniform(*people.bone)),
+        lung=people.lung,
+        breasts=breasts,
     )
 
 
@@ -85,6 +97,8 @@ def paint_wall(chest: Chest, target: canvas.Canvas) -> None:
     couch = shapes.ellipsoid((MIDLINE, chest.middle + chest.deep + chest.muscle + chest.fat - 60, 0), (330, 80, 1e5))
     behind = shapes.block((MIDLINE, 400, 0), (200, 400 - chest.middle - 50, 1e4))
     target.paint(shapes.common([couch, shapes.outside(shapes.grow(couch, -6.0)), behind]), 150.0)
+    if chest.breasts:
+        _paint_breasts(chest, target)
     target.paint(skin, 10.0)
     target.paint(shapes.grow(skin, -2.0), heart.FAT_HU)
     flesh = _oval(chest, chest.wide + chest.muscle, chest.deep + chest.muscle * 0.6)
@@ -98,9 +112,23 @@ def paint_wall(chest: Chest, target: canvas.Canvas) -> None:
     target.paint(cage(chest, 1.0), -20.0)
 
 
+def _paint_breasts(chest: Chest, target: canvas.Canvas) -> None:
+    """Paint two breasts on the wall's front: skin, fat, and glands within."""
+    front = chest.front - chest.fat - 4
+    for side in (-1, 1):
+        centre = (MIDLINE + side * 66.0, front + 12, -4.0)
+        outer = shapes.ellipsoid(centre, (60.0, chest.breasts, 62.0))
+        glands = shapes.ellipsoid(
+            (centre[0], centre[1] - 0.3 * chest.breasts, centre[2]), (26, 0.5 * chest.breasts, 24)
+        )
+        target.paint(outer, 10.0)
+        target.paint(shapes.grow(outer, -2.0), heart.FAT_HU)
+        target.paint(glands, 25.0)
+
+
 def paint_lungs(chest: Chest, target: canvas.Canvas, parting: shapes.Shape, rng: np.random.Generator) -> None:
     """Fill the cage: lungs with their vessels first, then what parts them and the abdomen over them."""
-    target.paint(cage(chest), float(rng.uniform(-875, -815)))
+    target.paint(cage(chest), float(rng.uniform(*chest.lung)))
     for side in (-1, 1):
         hilum = np.array([MIDLINE + 8 + side * 44.0, 28.0, 34.0])
         for _ in range(60):

@@ -1,0 +1,90 @@
+"""Who is scanned and how: the ranges a phantom is drawn from."""
+
+import dataclasses
+from typing import TypeAlias
+
+Range: TypeAlias = tuple[float, float]
+"""Lower and upper end of a uniform draw."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Population:
+    """Hold the ranges of anatomy and scanner; the defaults are those of the self-test, the demo and the tests.
+
+    Anatomy: `scale` of the heart, SD in degrees of its `turn` (about z, about x), relative SD of its chambers' `shape`,
+    `sac_fat` between heart and pericardium, chest: half `width`, `gap` between heart and breastbone, `fat` and `muscle`
+    of its wall (all mm), HU of `lung` and `blood`, factor on `bone`, share of chests with `breasts`.
+    Scanner: SD of `noise` in HU, `spread` (FWHM of the point spread, mm), `grain` (the part of coarse noise that a
+    sharper kernel takes away, 0 to 1), `edge` (how much that kernel sharpens), SD in HU of the tissue's `texture`.
+    Heart beat: SD in mm of the in-plane path over which a plaque is smeared, `motion`. Mimics keep `clearance` mm from
+    the coronary arteries.
+    """
+
+    scale: Range = (0.92, 1.12)
+    turn: tuple[float, float] = (6.0, 5.0)
+    shape: float = 0.03
+    sac_fat: Range = (1.5, 4.5)
+    width: Range = (122.0, 142.0)
+    gap: Range = (8.0, 14.0)
+    fat: Range = (8.0, 30.0)
+    muscle: Range = (11.0, 20.0)
+    lung: Range = (-875.0, -815.0)
+    blood: Range = (40.0, 52.0)
+    bone: Range = (0.8, 1.2)
+    breasts: float = 0.0
+    noise: Range = (12.0, 28.0)
+    spread: Range = (0.6, 1.0)
+    grain: Range = (0.0, 0.0)
+    edge: Range = (0.0, 0.0)
+    texture: Range = (6.0, 6.0)
+    motion: Range = (0.4, 0.4)
+    clearance: float = 6.0
+
+
+STANDARD = Population()
+
+BROAD = Population(
+    scale=(0.84, 1.2),
+    turn=(10.0, 9.0),
+    shape=0.06,
+    sac_fat=(0.8, 8.0),
+    width=(112.0, 152.0),
+    gap=(5.0, 18.0),
+    fat=(5.0, 42.0),
+    muscle=(9.0, 24.0),
+    lung=(-910.0, -780.0),
+    blood=(30.0, 58.0),
+    bone=(0.65, 1.4),
+    breasts=0.45,
+    noise=(8.0, 34.0),
+    spread=(0.6, 1.3),
+    grain=(0.0, 0.8),
+    edge=(0.0, 0.35),
+    texture=(3.0, 11.0),
+    motion=(0.1, 1.1),
+    clearance=4.5,
+)
+"""Wider than any one site: what the shipped nets learn from."""
+
+EXTERNAL = Population(
+    scale=(0.82, 0.98),
+    turn=(9.0, 11.0),
+    shape=0.05,
+    sac_fat=(4.0, 8.5),
+    width=(128.0, 154.0),
+    gap=(10.0, 20.0),
+    fat=(20.0, 44.0),
+    muscle=(9.0, 15.0),
+    lung=(-905.0, -850.0),
+    blood=(34.0, 44.0),
+    bone=(0.65, 0.95),
+    breasts=0.6,
+    noise=(16.0, 30.0),
+    spread=(0.75, 1.15),
+    grain=(0.45, 0.8),
+    edge=(0.15, 0.35),
+    texture=(6.0, 10.0),
+    motion=(0.5, 1.0),
+    clearance=5.0,
+)
+"""Another site for the held-out 'external' set: smaller, fatter, older people on a scanner with another kernel."""
