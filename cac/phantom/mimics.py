@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from cac import volume
 from cac.phantom import arteries, bones, canvas, deposits, heart, shapes, thorax
 
-
 MARKED_HU = 40.0
 """A voxel is marked as a mimic's where the mimic raises the bare anatomy by this much."""
 
@@ -18,8 +17,8 @@ MARKED_HU = 40.0
 class Scene:
     """Hold what mimics are placed on.
 
-    `origins` (slice, row, column) marks what they and bone leave there: 1 + a place in `CLASSES`. `clearance_mm` is what
-    they keep from coronary arteries.
+    `origins` (slice, row, column) marks what they and bone leave there: 1 + a place in `CLASSES`. `clearance_mm` is
+    what they keep from coronary arteries.
     """
 
     ground: canvas.Canvas

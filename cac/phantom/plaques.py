@@ -36,7 +36,7 @@ class Scan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Marked:
-    """Hold a scan with plaques: integer HU, the voxels a reader would mark, each one's artery (`CODES`), their score."""
+    """Hold a scan with plaques: integer HU, the voxels a reader would mark, each's artery (`CODES`), their score."""
 
     hu: volume.FloatArray
     truth: volume.BoolArray

@@ -42,7 +42,7 @@ class Phantom:
 
     `truth` marks coronary calcium as a reader would: clean plaque, and HU >= 130 after noise. `agatston` is its score.
     `owners` names each calcium voxel's artery (`plaques.CODES`), `origins` what other dense voxels belong to (1 + a
-    place in `CLASSES`, 0 where nobody says). `heart` is the pericardial sac. All arrays are (slice, row, column) on the grid.
+    place in `CLASSES`, 0 where nobody says). `heart` is the pericardial sac. All are (slice, row, column) on the grid.
     """
 
     volume: volume.Volume
