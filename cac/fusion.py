@@ -39,20 +39,21 @@ def fuse(
     answers: Mapping[finding.Plane, volume.FloatArray],
     levels: Mapping[finding.Plane, finding.Levels],
     profile: finding.Profile,
-    *,
-    averaged: bool = False,
+    faded: components.IntArray | None = None,
 ) -> Fusion:
     """Judge candidates from the planes' probabilities, one a candidate voxel.
 
     A voxel is accepted where all three planes accept it and it reaches 130 HU (a candidate the slabs erased has
-    no such voxel). A candidate is accepted if any of its voxels is, after the 2D rule. `averaged` says that `scan` is
-    slabs of thin slices: they overlap, but 130 HU can leave something real in one of them only.
+    no such voxel). A candidate is accepted if any of its voxels is, after the 2D rule. `faded` (None for native
+    slices) says that `scan` is slabs of thin slices, which overlap, but 130 HU can leave something real in one of them
+    only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets
+    never saw what it was.
     """
     hu = scan.hu.reshape(-1)[found.voxels]
     erased = found.maxima(hu) < volume.CALCIUM_HU
     agreed = np.logical_and.reduce([answers[plane] >= levels[plane].accept for plane in finding.Plane])
     agreed &= hu >= volume.CALCIUM_HU
-    overlapping = scan.overlapping and not averaged
+    overlapping = scan.overlapping and faded is None
     gapless = overlapping or profile is finding.Profile.PAPER
     lesions, lone = _cleaned(found, agreed, gapless)
 
@@ -62,7 +63,8 @@ def fuse(
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
     uncertain = _uncertain(best, levels) & ~survives & ~silent
     thin = flattened & ~silent & (not overlapping)
-    doubt = _causes(erased, thin, uncertain)
+    pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
+    doubt = _causes(erased, thin, uncertain, pale)
 
     doubted = np.array([code is not None for code in doubt], dtype=bool)
     doubt_mask = found.kept(doubted).mask()
@@ -118,13 +120,16 @@ def _uncertain(
 
 
 def _causes(
-    erased: volume.BoolArray, thin: volume.BoolArray, uncertain: volume.BoolArray
+    erased: volume.BoolArray, thin: volume.BoolArray, uncertain: volume.BoolArray, pale: volume.BoolArray
 ) -> tuple[reasons.ReasonCode | None, ...]:
     codes = reasons.ReasonCode
-    return tuple(
-        codes.ERASED_BY_SLABS if gone else codes.THIN_LESION if single else codes.CANDIDATE_IN_DOUBT if unsure else None
-        for gone, single, unsure in zip(erased.tolist(), thin.tolist(), uncertain.tolist(), strict=True)
+    causes = (
+        (erased, codes.ERASED_BY_SLABS),
+        (thin, codes.THIN_LESION),
+        (uncertain, codes.CANDIDATE_IN_DOUBT),
+        (pale, codes.FADED_BY_SLABS),
     )
+    return tuple(next((code for true, code in causes if true[n]), None) for n in range(erased.size))
 
 
 def _without(code: reasons.ReasonCode | None) -> finding.CandidateStatus:

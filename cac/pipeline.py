@@ -58,7 +58,7 @@ def find_calcium(
     if refused and not ignore_suitability:
         return _placed(_unsuitable(refused, profile, seconds), working, located)
     with _timed(seconds, "candidates"):
-        found = _candidates(native, working, located, profile)
+        found, faded = _candidates(native, working, located, profile)
     study_only = (*refused, *_study_only(profile, ignore_suitability))
     try:
         with _timed(seconds, "nets"):
@@ -68,7 +68,7 @@ def find_calcium(
         ended = finding.CalciumFinding(outcome=outcome, reasons=why, profile=profile, seconds=seconds)
         return _placed(ended, working, located)
     with _timed(seconds, "fusion"):
-        fused = fusion.fuse(working.scan, found, answers, spec.levels, profile, averaged=working.averaged)
+        fused = fusion.fuse(working.scan, found, answers, spec.levels, profile, faded)
     with _timed(seconds, "scores"):
         decided = decision.decide(fused.lesions.count, (*located.doubts, *fused.doubts), study_only)
         return _placed(_finding(working, found, fused, decided, (profile, seconds)), working, located)
@@ -86,15 +86,16 @@ def _locate(
 
 def _candidates(
     native: volume.Volume, working: slabs.Slabs, located: heart.Heart, profile: finding.Profile
-) -> components.Components:
-    """Find the candidates, with those that only the native slices show.
+) -> tuple[components.Components, components.IntArray | None]:
+    """Find the candidates, with those that only the native slices show, and what faded; None without slabs.
 
     The paper knows no envelope: there the whole box is searched. Calcium is >= 130 HU by definition in both.
     """
     if profile is finding.Profile.PAPER:
-        return candidates.find(working.scan, views.inside(located.box, working.scan))
+        return candidates.find(working.scan, views.inside(located.box, working.scan)), None
     found = candidates.find(working.scan, located.envelope)
-    return found.joined(slabs.erased(native, working, located.envelope))
+    hidden = slabs.hidden(native, working, located.envelope)
+    return found.joined(hidden.erased), hidden.faded if working.averaged else None
 
 
 def _ask(

@@ -64,6 +64,7 @@ class ReasonCode(StrEnum):
     CANDIDATE_IN_DOUBT = "candidate_in_doubt", "{count} candidate(s) at or above 130 HU remain in doubt."
     THIN_LESION = "thin_lesion", "{count} accepted candidate(s) lie in a single slice of a stack without overlap."
     ERASED_BY_SLABS = "erased_by_slabs", "{count} dense spot(s) on the thin slices vanish in the 3 mm average."
+    FADED_BY_SLABS = "faded_by_slabs", "{count} dense spot(s) on the thin slices nearly vanish in the 3 mm average."
     NON_FINITE = "non_finite", "A net answered with a value that is not a number."
     NO_CALCIUM = "no_calcium", "No candidate at or above 130 HU near the heart is accepted or in doubt."
     PROFILE_NOT_DEFAULT = "profile_not_default", "The paper profile is for study and can lower nothing."

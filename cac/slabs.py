@@ -10,7 +10,8 @@ from scipy import ndimage, stats
 
 from cac import components, volume
 
-_Voxels: TypeAlias = tuple[components.IntArray, components.IntArray, components.IntArray]
+_Place: TypeAlias = components.IntArray
+_Voxels: TypeAlias = tuple[_Place, _Place, _Place]
 
 THIN_INCREMENT_MM = 1.4
 """Increments below this one are averaged (section 1)."""
@@ -42,6 +43,19 @@ class Slabs:
     def averaged(self) -> bool:
         """Tell whether native slices were averaged at all."""
         return bool(self.slab_of.size != self.scan.hu.shape[0])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Hidden:
+    """Hold what slabs hide of thin slices, on the slabs' grid.
+
+    `erased` are native spots of which no slab reaches 130 HU. `faded` are flat indices of the slabs' voxels >= 130 HU
+    that are left of spots which measured more native mm3 than they do in the slabs: what bone, mimics and plaques of
+    any size do not, for slabs overlap and spread.
+    """
+
+    erased: components.Components
+    faded: components.IntArray
 
 
 def native(scan: volume.Volume) -> Slabs:
@@ -79,35 +93,48 @@ def prepare(scan: volume.Volume) -> Slabs:
     return Slabs(scan=averaged, slab_of=np.clip(nearest, 0, slab_count - 1))
 
 
-def erased(thin: volume.Volume, slabs: Slabs, envelope: volume.BoolArray) -> components.Components:
-    """Find what native slices show at or above 130 HU, noise cannot explain, and the slabs erased.
+def hidden(thin: volume.Volume, slabs: Slabs, envelope: volume.BoolArray) -> Hidden:
+    """Find what native slices show at or above 130 HU, noise cannot explain, and the slabs erased or nearly so.
 
     `envelope` and the answer lie on the slabs' grid. The contrast is averaged over a spot (1.2 mm each way) and
     compared with the robust SD (1.4826 MAD) of such averages in the soft tissue around, so that the noise's own
     correlation is in the measure. Noise cannot explain a spot above 4 SD, nor below what the largest of all the
     spots looked at reaches by chance in one scan of a hundred: 4 SD alone finds a hundred in any clean scan.
     """
+    nothing = components.find(np.zeros(slabs.scan.hu.shape, dtype=bool))
     if not slabs.averaged or not envelope.any():
-        return components.find(np.zeros(slabs.scan.hu.shape, dtype=bool))
+        return Hidden(erased=nothing, faded=nothing.voxels)
     depth, rows, columns = components.bounds(envelope)
     shown = np.flatnonzero((slabs.slab_of >= depth.start) & (slabs.slab_of < depth.stop))
-    hu = thin.hu[shown[0] : shown[-1] + 1, rows, columns]
-    slab_of = slabs.slab_of[shown]
+    found = _dense(thin, shown, (rows, columns), envelope[slabs.slab_of[shown], rows, columns])
+    number, row, column = found.coordinates
+    place = (slabs.slab_of[shown][number], row + rows.start, column + columns.start)
+    grown, label = _labelled(slabs.scan, (depth, rows, columns))
+    pairs = _met(found.numbers, label, tuple(at - low for at, low in zip(place, grown.low, strict=True)))
+    left = np.bincount(pairs[:, 0], grown.sets.sizes[pairs[:, 1]], found.count) * slabs.scan.voxel_mm3
+    lost = (left == 0)[found.numbers]
+    gone = np.zeros(slabs.scan.hu.shape, dtype=bool)
+    gone[place[0][lost], place[1][lost], place[2][lost]] = True
+    few = (left > 0) & (left < found.sizes * thin.voxel_mm3)
+    rest = np.isin(np.arange(grown.sets.count), pairs[few[pairs[:, 0]], 1])
+    at = [part + low for part, low in zip(grown.sets.kept(rest).coordinates, grown.low, strict=True)]
+    faded = np.ravel_multi_index(tuple(at), slabs.scan.hu.shape)
+    return Hidden(erased=components.find(gone), faded=np.asarray(faded, np.int64))
+
+
+def _dense(
+    thin: volume.Volume, shown: components.IntArray, plane: tuple[slice, slice], envelope: volume.BoolArray
+) -> components.Components:
+    """Find the native spots that noise cannot explain, on the slices `shown` and within `plane` of the scan."""
+    hu = thin.hu[shown[0] : shown[-1] + 1, plane[0], plane[1]]
     size = [max(1, round(_SPOT_MM / side)) for side in thin.spacing]
     # Not mode "nearest": repeating the border's voxels would double their noise.
     spots = ndimage.uniform_filter(hu, size, mode="constant", cval=_BLOOD_HU)
-    dense = (hu >= volume.CALCIUM_HU) & (spots > _BLOOD_HU) & envelope[slab_of, rows, columns]
+    dense = (hu >= volume.CALCIUM_HU) & (spots > _BLOOD_HU) & envelope
     number, row, column = np.nonzero(dense)
     contrast = _contrast(spots, thin.spacing, (number, row, column))
     dense[number, row, column] = contrast > max(_DOUBT_SD, stats.norm.isf(_FALSE_SPOTS_A_SCAN / spots.size))
-    found = components.find(dense)
-    number, row, column = found.coordinates
-    place = (slab_of[number], row + rows.start, column + columns.start)
-    survived = found.maxima(_near_calcium(slabs.scan.hu, place)) > 0
-    lost = ~survived[found.numbers]
-    gone = np.zeros(slabs.scan.hu.shape, dtype=bool)
-    gone[place[0][lost], place[1][lost], place[2][lost]] = True
-    return components.find(gone)
+    return components.find(dense)
 
 
 def _contrast(spots: volume.FloatArray, spacing: tuple[float, float, float], voxels: _Voxels) -> NDArray[np.float64]:
@@ -133,10 +160,29 @@ def _level(spots: volume.FloatArray) -> tuple[float, float] | None:
     return middle, max(1.4826 * float(np.median(np.abs(tissue - middle))), 1.0)
 
 
-def _near_calcium(hu: volume.FloatArray, voxels: _Voxels) -> volume.FloatArray:
-    """Return 1 for each voxel with a voxel >= 130 HU among itself and its 26 neighbours, else 0."""
-    near = np.zeros(voxels[0].size, dtype=bool)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
+    """Hold the sets >= 130 HU of a part of the slabs, and where on their grid it begins."""
+
+    sets: components.Components
+    low: tuple[int, int, int]
+
+
+def _labelled(scan: volume.Volume, box: tuple[slice, slice, slice]) -> tuple[_Part, components.IntArray]:
+    """Find the sets >= 130 HU within a box and one voxel around it, and label them from 1."""
+    low = (max(box[0].start - 1, 0), max(box[1].start - 1, 0), max(box[2].start - 1, 0))
+    part = scan.hu[tuple(slice(start, side.stop + 1) for start, side in zip(low, box, strict=True))]
+    sets = components.find(part >= volume.CALCIUM_HU)
+    label = np.zeros(part.shape, np.int64)
+    label.reshape(-1)[sets.voxels] = sets.numbers + 1
+    return _Part(sets=sets, low=low), label
+
+
+def _met(numbers: components.IntArray, label: components.IntArray, places: tuple[_Place, ...]) -> components.IntArray:
+    """Pair each native spot with the slabs' sets among its voxels' places and their 26 neighbours, shape (pair, 2)."""
+    pairs = []
     for step in itertools.product((-1, 0, 1), repeat=3):
-        z, y, x = (np.clip(c + d, 0, n - 1) for c, d, n in zip(voxels, step, hu.shape, strict=True))
-        near |= hu[z, y, x] >= volume.CALCIUM_HU
-    return near.astype(np.float32)
+        z, y, x = (np.clip(c + d, 0, n - 1) for c, d, n in zip(places, step, label.shape, strict=True))
+        pairs.append(np.stack([numbers, label[z, y, x] - 1], axis=1))
+    met = np.unique(np.concatenate(pairs), axis=0)
+    return np.asarray(met[met[:, 1] >= 0], np.int64)

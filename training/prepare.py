@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cac import components, finding, heart, slabs, views, volume
-from cac.phantom import backgrounds, scan
+from cac.phantom import backgrounds, population, scan
 from training import cases
 from triage.dicom import reading
 
@@ -24,17 +24,18 @@ ENVELOPE_MM = 25.0
 """Candidates farther from the heart's sac than any envelope reaches are not sampled for themselves."""
 MIMICS = (8, 29)
 """Many more hard negatives a scan than sites see: a scan costs seconds, and exclusion is what is hard to learn."""
+INCREMENTS = (1.5, 3.0, 1.5, 3.0, 2.0, 2.5, 3.0)
 POINTS = 12
 """At most this many points of one candidate: a long plaque or a rib is seen at several places."""
 
 
 def wanted(seed: int) -> tuple[float, float]:
-    """Draw Agatston score and increment (mm) of a training phantom from its seed.
+    """Draw Agatston score and increment (mm) of a training scan from its seed.
 
     A quarter is zero, for every scan is full of mimics; of the others half score under 20 (SCIENCE.md section 4).
     """
     random = np.random.default_rng([seed, 7])
-    increment = (1.5, 3.0)[seed % 2]
+    increment = INCREMENTS[seed % len(INCREMENTS)]
     if (seed // 2) % 4 == 0:
         return 0.0, increment
     low, high = ((2, 10), (10, 20), (20, 100), (100, 400))[random.choice(4, p=(0.25, 0.25, 0.3, 0.2))]
@@ -46,7 +47,8 @@ def prepare(seed: int, jitter_mm: float) -> cases.Case:
     agatston, increment = wanted(seed)
     random = np.random.default_rng([seed, 8])
     mimics = int(random.integers(*MIMICS))
-    phantom = scan.make(agatston=agatston, seed=seed, increment=increment, mimics=mimics)
+    style = scan.Style(people=population.BROAD)
+    phantom = scan.make(agatston=agatston, seed=seed, increment=increment, mimics=mimics, style=style)
     crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
     return label(crop, phantom, random)
 

@@ -124,3 +124,13 @@ def test_a_candidate_the_slabs_erased_is_in_doubt_whatever_the_nets_say() -> Non
         fused = fusion.fuse(scan, found, answers, LEVELS, finding.Profile.DEFAULT)
         assert fused.doubt == (Code.ERASED_BY_SLABS,)
         assert fused.lesions.count == 0
+
+
+def test_a_candidate_that_the_slabs_all_but_erased_is_in_doubt_unless_the_nets_accept_it() -> None:
+    scan = scan_of(CUBE)
+    found = components.find(scan.hu >= 130)
+    for value, doubt in ((0.0, Code.FADED_BY_SLABS), (0.9, None)):
+        answers = {plane: np.full(found.voxels.size, value, dtype=np.float32) for plane in finding.Plane}
+        fused = fusion.fuse(scan, found, answers, LEVELS, finding.Profile.DEFAULT, found.voxels[:1])
+        assert fused.doubt == (doubt,)
+        assert fused.doubt_mask.any() == (doubt is not None)

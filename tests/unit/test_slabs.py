@@ -63,7 +63,8 @@ def test_noise_alone_erases_nothing(increment: float) -> None:
     for seed in range(3):
         scan = noisy(increment, 30.0, seed)
         prepared = slabs.prepare(scan)
-        assert slabs.erased(scan, prepared, everywhere(prepared)).count == 0
+        hidden = slabs.hidden(scan, prepared, everywhere(prepared))
+        assert (hidden.erased.count, hidden.faded.size) == (0, 0)
 
 
 def with_plaque(height: float, first: int) -> volume.Volume:
@@ -76,7 +77,7 @@ def test_a_thin_plaque_that_the_slabs_average_away_is_found() -> None:
     scan = with_plaque(200, 40)
     prepared = slabs.prepare(scan)
     prepared.scan.hu[:, 36:50, 46:60] = np.minimum(prepared.scan.hu[:, 36:50, 46:60], 125)
-    lost = slabs.erased(scan, prepared, everywhere(prepared))
+    lost = slabs.hidden(scan, prepared, everywhere(prepared)).erased
     assert lost.count == 1
     assert int(lost.coordinates[0][0]) in prepared.slab_of[40:42].tolist()
 
@@ -84,7 +85,8 @@ def test_a_thin_plaque_that_the_slabs_average_away_is_found() -> None:
 def test_a_plaque_that_the_slabs_still_show_is_not_erased() -> None:
     scan = with_plaque(600, 40)
     prepared = slabs.prepare(scan)
-    assert slabs.erased(scan, prepared, everywhere(prepared)).count == 0
+    hidden = slabs.hidden(scan, prepared, everywhere(prepared))
+    assert (hidden.erased.count, hidden.faded.size) == (0, 0)
 
 
 def test_what_is_erased_outside_the_envelope_is_no_candidate() -> None:
@@ -93,4 +95,15 @@ def test_what_is_erased_outside_the_envelope_is_no_candidate() -> None:
     prepared.scan.hu[:] = np.minimum(prepared.scan.hu, 125)
     envelope = everywhere(prepared)
     envelope[:, 30:60, 40:65] = False
-    assert slabs.erased(scan, prepared, envelope).count == 0
+    assert slabs.hidden(scan, prepared, envelope).erased.count == 0
+
+
+def test_a_plaque_of_which_the_slabs_leave_a_voxel_is_faded() -> None:
+    scan = with_plaque(200, 40)
+    prepared = slabs.prepare(scan)
+    prepared.scan.hu[:] = np.minimum(prepared.scan.hu, 125)
+    left = (int(prepared.slab_of[40]), 42, 52)
+    prepared.scan.hu[left] = 140
+    hidden = slabs.hidden(scan, prepared, everywhere(prepared))
+    assert hidden.erased.count == 0
+    assert hidden.faded.tolist() == [np.ravel_multi_index(left, prepared.scan.hu.shape)]
