@@ -7,6 +7,9 @@ import numpy as np
 
 from cac import components, finding, reasons, volume
 
+EXTENT = 0.5
+"""The paper's threshold: how far calcium reaches around a voxel that is accepted. `Levels.accept` may be far above it,
+to tell calcium from mimics, and would cut lesions short."""
 _FINE_PIXEL_MM = 0.5
 """Pixels this small sample an in-plane resolution of about 1 mm twice, as overlapping slices do along the axis."""
 
@@ -44,18 +47,21 @@ def fuse(
     """Judge candidates from the planes' probabilities, one a candidate voxel.
 
     A voxel is accepted where all three planes accept it and it reaches 130 HU (a candidate the slabs erased has
-    no such voxel). A candidate is accepted if any of its voxels is, after the 2D rule. `faded` (None for native
+    no such voxel); a lesion is what is connected to one by voxels that all three call calcium at all (`EXTENT`). A
+    candidate is accepted if it holds a lesion after the 2D rule. `faded` (None for native
     slices) says that `scan` is slabs of thin slices, which overlap, but 130 HU can leave something real in one of them
     only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets
     never saw what it was.
     """
     hu = scan.hu.reshape(-1)[found.voxels]
     erased = found.maxima(hu) < volume.CALCIUM_HU
-    agreed = np.logical_and.reduce([answers[plane] >= levels[plane].accept for plane in finding.Plane])
-    agreed &= hu >= volume.CALCIUM_HU
+    accept = {plane: EXTENT if profile is finding.Profile.PAPER else levels[plane].accept for plane in finding.Plane}
+    dense = hu >= volume.CALCIUM_HU
+    agreed = dense & _passed(answers, accept)
+    reached = dense & _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
     overlapping = scan.overlapping and faded is None
     gapless = overlapping or profile is finding.Profile.PAPER
-    lesions, lone = _cleaned(found, agreed, gapless)
+    lesions, lone = _cleaned(found, agreed, reached, gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
@@ -77,13 +83,21 @@ def fuse(
     return Fusion(best=best, status=status, doubt=doubt, lesions=lesions, doubt_mask=doubt_mask)
 
 
+def _passed(
+    answers: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, float]
+) -> volume.BoolArray:
+    return np.asarray(np.logical_and.reduce([answers[plane] >= levels[plane] for plane in finding.Plane]))
+
+
 def _cleaned(
-    found: components.Components, agreed: volume.BoolArray, gapless: bool
+    found: components.Components, agreed: volume.BoolArray, reached: volume.BoolArray, gapless: bool
 ) -> tuple[components.Components, components.Components]:
     """Return the lesions, and the 2D objects that the clean-up took out of them."""
-    accepted = np.zeros(found.shape, dtype=bool)
-    accepted.reshape(-1)[found.voxels[agreed]] = True
-    pieces = components.find(accepted)
+    accepted = np.zeros(found.shape, dtype=np.float32)
+    accepted.reshape(-1)[found.voxels[reached]] = 0.5
+    accepted.reshape(-1)[found.voxels[agreed]] = 1.0
+    pieces = components.find(accepted > 0)
+    pieces = pieces.kept(pieces.maxima(accepted.reshape(-1)[pieces.voxels]) == 1.0)
     flat = np.asarray((pieces.extents() == 1).any(axis=1))
     if not gapless and not flat.all():
         flat = np.zeros_like(flat)  # only a lone 2D object is in doubt; beside a lesion it is calcium

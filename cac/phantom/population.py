@@ -17,7 +17,7 @@ class Population:
     Scanner: SD of `noise` in HU, `spread` (FWHM of the point spread, mm), `grain` (the part of coarse noise that a
     sharper kernel takes away, 0 to 1), `edge` (how much that kernel sharpens), SD in HU of the tissue's `texture`.
     Heart beat: SD in mm of the in-plane path over which a plaque is smeared, `motion`. Mimics keep `clearance` mm from
-    the coronary arteries.
+    the coronary arteries. The stack begins `above` and ends `below` the heart's middle (mm, times its scale).
     """
 
     scale: Range = (0.92, 1.12)
@@ -39,6 +39,8 @@ class Population:
     texture: Range = (6.0, 6.0)
     motion: Range = (0.4, 0.4)
     clearance: float = 6.0
+    above: Range = (62.0, 78.0)
+    below: Range = (60.0, 74.0)
 
 
 STANDARD = Population()
@@ -63,6 +65,8 @@ BROAD = Population(
     texture=(3.0, 11.0),
     motion=(0.1, 1.1),
     clearance=4.5,
+    above=(66.0, 84.0),
+    below=(68.0, 86.0),
 )
 """Wider than any one site: what the shipped nets learn from."""
 
@@ -86,5 +90,7 @@ EXTERNAL = Population(
     texture=(6.0, 10.0),
     motion=(0.5, 1.0),
     clearance=5.0,
+    above=(66.0, 80.0),
+    below=(70.0, 84.0),
 )
 """Another site for the held-out 'external' set: smaller, fatter, older people on a scanner with another kernel."""

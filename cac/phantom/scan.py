@@ -115,8 +115,8 @@ def _blank(style: Style, increment: float, scale: float, rng: np.random.Generato
     wide = pixel * style.matrix > 290
     centre = np.array([thorax.MIDLINE, 18.0]) if wide else np.array([2.0, -4.0])
     centre = centre + rng.uniform(-8, 8, 2)
-    above = style.above if style.above is not None else float(rng.uniform(62, 78)) * scale
-    below = style.below if style.below is not None else float(rng.uniform(60, 74)) * scale
+    above = style.above if style.above is not None else float(rng.uniform(*style.people.above)) * scale
+    below = style.below if style.below is not None else float(rng.uniform(*style.people.below)) * scale
     slices = round((above + below) / increment) + 1
     steps = (np.arange(style.matrix) - (style.matrix - 1) / 2) * pixel
     thickness = style.thickness if style.thickness is not None else (3.0 if increment >= 1.5 else increment)

@@ -134,3 +134,25 @@ def test_a_candidate_that_the_slabs_all_but_erased_is_in_doubt_unless_the_nets_a
         fused = fusion.fuse(scan, found, answers, LEVELS, finding.Profile.DEFAULT, found.voxels[:1])
         assert fused.doubt == (doubt,)
         assert fused.doubt_mask.any() == (doubt is not None)
+
+
+def test_a_lesion_reaches_as_far_as_all_planes_call_it_calcium_at_all() -> None:
+    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    part = np.full(SHAPE, 0.6, dtype=np.float32)
+    part[:, :, 2] = 0.95
+    part[:, :, 7] = 0.4
+    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    answers = {plane: part.reshape(-1)[found.voxels] for plane in finding.Plane}
+    strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
+    fused = fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT)
+    assert fused.status == (Status.ACCEPTED,)
+    assert fused.lesions.sizes.tolist() == [5 * 4]  # columns 2 to 6; column 8 lies beyond the gap
+
+
+def test_the_paper_profile_accepts_at_one_half_whatever_the_manifest_says() -> None:
+    scan = scan_of(CUBE)
+    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
+    strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
+    for profile, status in ((finding.Profile.PAPER, Status.ACCEPTED), (finding.Profile.DEFAULT, Status.REJECTED)):
+        assert fusion.fuse(scan, found, answers, strict, profile).status == (status,)
