@@ -1,33 +1,12 @@
 """The coronary tree: paths guessed on the standard heart, then drawn into the grooves of the one at hand."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import interpolate
 
 from cac.phantom import canvas, heart, shapes
-
-Guess = Sequence[tuple[float, float, float]]
-
-# Name: waypoints, the two walls whose groove it follows (one wall: it lies on the surface), radius at both ends.
-PATHS: Mapping[str, tuple[Guess, tuple[str, ...], tuple[float, float]]] = {
-    "lm": (((12, 2, 22), (18, -1, 23), (25, -4, 22)), (), (2.3, 2.0)),
-    "lad": (
-        ((25, -4, 22), (32, -18, 18), (40, -32, 8), (50, -42, -8), (56, -46, -22), (60, -42, -36)),
-        ("lv", "rv"),
-        (1.9, 0.9),
-    ),
-    "lcx": (((25, -4, 22), (36, 6, 16), (46, 16, 4), (46, 26, -10), (36, 32, -22)), ("la", "lv"), (1.8, 0.9)),
-    "rca": (
-        ((-4, -18, 18), (-14, -32, 14), (-30, -40, 2), (-36, -38, -18), (-28, -22, -36), (-8, -2, -42)),
-        ("ra", "rv"),
-        (2.1, 1.4),
-    ),
-    "pda": (((-8, -2, -42), (14, -14, -44), (36, -26, -46)), ("lv", "rv"), (1.3, 0.8)),
-    "diagonal": (((38, -28, 10), (50, -22, 4), (60, -20, -10), (64, -22, -22)), ("lv",), (1.2, 0.7)),
-    "marginal": (((46, 12, 6), (54, 8, -8), (56, 2, -22)), ("lv",), (1.2, 0.7)),
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,11 +22,12 @@ def build(owner: heart.Heart, rng: np.random.Generator) -> tuple[Artery, ...]:
     """Draw the tree into the grooves of one heart."""
     width = float(rng.uniform(0.8, 1.12)) * owner.scale
     tree = []
-    for name, (guess, walls, ends) in PATHS.items():
-        start = owner.place(guess)
+    for name, course in owner.anatomy.courses.items():
+        ends = course.radii
+        start = owner.place(course.points)
         line = _spline(start + np.vstack([np.zeros(3), rng.normal(0, 1.2, (len(start) - 1, 3))]), 24)
         radii = np.linspace(*ends, len(line)) * width
-        line = _into_groove(line, owner, walls, radii)
+        line = _into_groove(line, owner, course.walls, radii)
         points = _spline(_smooth(line), max(int(_length(line)), 6))
         tree.append(Artery(name=name, points=points, radii=np.linspace(*ends, len(points)) * width))
     return tuple(tree)

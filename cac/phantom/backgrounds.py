@@ -12,7 +12,7 @@ import numpy as np
 from scipy import interpolate, ndimage
 
 from cac import volume
-from cac.phantom import arteries, canvas, plaques, scan, shapes
+from cac.phantom import anatomy, arteries, canvas, plaques, scan, shapes
 
 SPREAD_MM = 0.8
 """Full width at half maximum of the point spread that a drawn plaque gets, in plane: that of a soft kernel."""
@@ -83,10 +83,10 @@ def draw(background: Background, agatston: float, random: np.random.Generator) -
 def _tree(courses: Mapping[str, shapes.Points], random: np.random.Generator) -> Sequence[arteries.Artery]:
     """Turn courses into arteries, each a little off its course: they were read off images."""
     tree = []
-    for name, (_, _, ends) in arteries.PATHS.items():
+    for name, course in anatomy.STANDARD.courses.items():
         points = courses.get(name, courses[BRANCH_OF.get(name, name)])
         moved = points + random.normal(0, 1.0, points.shape)
-        tree.append(_smooth(name, moved, ends))
+        tree.append(_smooth(name, moved, course.radii))
     return tuple(tree)
 
 

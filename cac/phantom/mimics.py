@@ -84,7 +84,7 @@ def draw(rng: np.random.Generator, count: int | None) -> tuple[str, ...]:
 def _blood_voxel(scene: Scene, rng: np.random.Generator) -> tuple[int, int, int]:
     g = scene.ground
     name = str(rng.choice(["lv", "rv", "ra", "la"]))
-    centre = scene.heart.place([heart.CHAMBERS[name][0]])[0] + rng.uniform(-9, 9, 3)
+    centre = scene.heart.place([scene.heart.anatomy.chambers[name].lumps[0].centre])[0] + rng.uniform(-9, 9, 3)
     column, row = np.searchsorted(g.x, centre[0]), np.searchsorted(g.y, centre[1])
     level = np.searchsorted(-g.z, -centre[2])
     size = g.hu.shape
@@ -143,15 +143,15 @@ def _aortic_wall(scene: Scene, rng: np.random.Generator) -> Spot:
 
 
 def _aortic_valve(scene: Scene, rng: np.random.Generator) -> Spot:
-    centre = scene.heart.place([(1, -3, 12)])[0]
+    centre = scene.heart.place([scene.heart.anatomy.aortic_valve])[0]
     return centre + rng.uniform(-7, 7, 3) * (1, 1, 0.4), np.array([0.1, 0.1, 1.0])
 
 
 def _mitral_annulus(scene: Scene, rng: np.random.Generator) -> Spot:
     angle = rng.uniform(-0.2 * np.pi, 0.95 * np.pi)
-    ring = np.array([np.cos(angle) * 17, 3 + np.sin(angle) * 13, -6 - np.cos(angle) * 6])
-    point = scene.heart.place([np.array([12, 17, 4]) + ring])[0]
-    return point, scene.heart.place([(0.5, -0.6, -0.5)])[0]
+    ring = scene.heart.anatomy.mitral
+    point = np.asarray(ring.centre) + np.cos(angle) * np.asarray(ring.across) + np.sin(angle) * np.asarray(ring.along)
+    return scene.heart.place([point])[0], scene.heart.place([ring.normal])[0]
 
 
 def _pericardium(scene: Scene, rng: np.random.Generator) -> Spot:
@@ -235,7 +235,7 @@ def _stent(scene: Scene, rng: np.random.Generator) -> None:
 
 
 def _pacemaker_lead(scene: Scene, rng: np.random.Generator) -> None:
-    way = scene.heart.place([(-35, -6, 90), (-35, -2, 20), (-30, -12, -8), (0, -34, -22), (30, -44, -30)])
+    way = scene.heart.place(scene.heart.anatomy.lead)
     scene.ground.tube(way, np.full(len(way), 1.1), 3071.0)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cac import volume
+from cac.phantom import anatomy as bodies
 from cac.phantom import arteries, bones, canvas, exposure, heart, plaques, population, shapes, thorax
 from cac.phantom import mimics as negatives
 
@@ -21,7 +22,7 @@ class Style:
 
     Lengths are mm, `noise` is the SD in HU of soft tissue, `spread` the point spread's full width at half maximum,
     `above` and `below` the stack's ends from the heart's centre. `classes` names the mimics instead of drawing them,
-    `people` the ranges that all else is drawn from.
+    `people` the ranges that all else is drawn from, `body` the heart's anatomy.
     """
 
     matrix: int = 512
@@ -34,6 +35,7 @@ class Style:
     below: float | None = None
     classes: tuple[str, ...] | None = None
     people: population.Population = population.STANDARD
+    body: bodies.Anatomy = bodies.STANDARD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +68,7 @@ def make(
     wanted = style or Style()
     people = wanted.people
     anatomy, scanner, spots, lesions, looks = (np.random.default_rng([seed, stream]) for stream in range(5))
-    owner = heart.build(anatomy, people)
+    owner = heart.build(anatomy, people, wanted.body)
     breasts = float(looks.uniform(16, 60)) if looks.random() < people.breasts else 0.0
     chest = thorax.build(anatomy, owner.scale, people, breasts)
     tree = arteries.build(owner, anatomy)
