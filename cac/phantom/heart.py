@@ -18,8 +18,8 @@ class Heart:
     """Hold the heart's shapes.
 
     `anatomy` is what it was drawn from. `chambers` are lv, rv, ra, la and more (outer walls); `tissue` joins them with
-    the vessel roots, `sac` is the pericardium; `vessels` are tubes with their polylines; `scale` and `rotation` are what
-    `place` applies; all but the vessels lies in `box`.
+    the vessel roots, `sac` is the pericardium; `vessels` are tubes with their polylines; `scale` and `rotation` are
+    what `place` applies; all but the vessels lies in `box`.
     """
 
     anatomy: anatomy.Anatomy
