@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from scipy import ndimage, sparse, spatial
+from scipy import ndimage, spatial
 from sklearn import mixture
 
 from cac.phantom import anatomy, heart, population, shapes
+from training import tubes
 
 Points = NDArray[np.float64]
 Lump = Mapping[str, Points]
@@ -36,6 +37,8 @@ NOTCH_MM = 8.0
 """The left main keeps this far from the left atrium."""
 DEEP_MM = 14.0
 """What lies deeper than this in the heart is filled."""
+OVERLAP_MM = 3.0
+"""How far that filling reaches into the chambers' walls."""
 SOLID_MM = 60.0
 """A wall that leaves no cavity."""
 VEINS: Mapping[str, str] = {
@@ -106,7 +109,8 @@ def drawn(fitted: Sequence[Lump], size: Sequence[int], first: Points) -> NDArray
 def core(masks: Mapping[str, NDArray[np.bool_]], first: Points) -> list[Lump]:
     """Fill the heart's depth, where the ellipsoids of its chambers leave gaps: muscle and valves, no fat."""
     whole = np.any(list(masks.values()), axis=0)
-    return lumps(ndimage.distance_transform_edt(whole) * STEP_MM > DEEP_MM, first, 4)
+    deep = lumps(ndimage.distance_transform_edt(whole) * STEP_MM > DEEP_MM, first, 4)
+    return [{**lump, "radii": lump["radii"] + OVERLAP_MM} for lump in deep]
 
 
 def lumps(mask: NDArray[np.bool_], first: Points, count: int) -> list[Lump]:
@@ -128,63 +132,24 @@ def lumps(mask: NDArray[np.bool_], first: Points, count: int) -> list[Lump]:
     return best
 
 
-def line(meshes: Sequence[trimesh.Trimesh], start: Points, reach: float, step: float) -> tuple[Points, float]:
-    """Return a tube's centre line, from its end near `start` on, and its mean radius in mm.
-
-    The longest shortest path over its surface, moved to the mean of the surface within `reach` mm.
-    """
-    surface = np.vstack([trimesh.sample.sample_surface(mesh, 3000, seed=1)[0] for mesh in meshes])
-    tree = spatial.cKDTree(surface)
-    graph = tree.sparse_distance_matrix(tree, min(reach, 4.0)).tocsr()
-    graph.data **= 2  # Short steps: the path follows the tube, and gaps between its pieces are crossed once.
-    whole = sparse.csgraph.connected_components(graph)[1]
-    main = np.flatnonzero(whole == np.bincount(whole).argmax())
-    reached = sparse.csgraph.dijkstra(graph, indices=main[0])
-    far = int(np.argmax(np.where(np.isfinite(reached), reached, -1)))
-    reached, before = sparse.csgraph.dijkstra(graph, indices=far, return_predecessors=True)
-    at = int(np.argmax(np.where(np.isfinite(reached), reached, -1)))
-    path = [at]
-    while path[-1] != far:
-        path.append(int(before[path[-1]]))
-    middle = np.array([surface[tree.query_ball_point(surface[i], reach)].mean(axis=0) for i in path])
-    middle = ndimage.gaussian_filter1d(middle, 4, axis=0, mode="nearest")
-    if np.linalg.norm(middle[0] - start) > np.linalg.norm(middle[-1] - start):
-        middle = middle[::-1]
-    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))])
-    places = np.linspace(0, along[-1], max(int(along[-1] / step), 2) + 1)
-    thin = np.stack([np.interp(places, along, middle[:, i]) for i in range(3)], axis=1)
-    return thin, float(spatial.cKDTree(middle).query(surface)[0].mean())
-
-
-def straight(mesh: trimesh.Trimesh, away: Points, pieces: int) -> tuple[Points, float]:
-    """Return the centre line of a short, thick tube that leads in direction `away`, and its radius in mm."""
-    surface = trimesh.sample.sample_surface(mesh, 4000, seed=1)[0]
-    along = surface @ (away / np.linalg.norm(away))
-    bins = np.array_split(np.argsort(along), pieces)
-    middle = np.array([surface[part].mean(axis=0) for part in bins])
-    way = away / np.linalg.norm(away)
-    spread = [np.linalg.norm(np.cross(surface[p] - m, way), axis=1) for p, m in zip(bins, middle, strict=True)]
-    return middle, float(np.median(np.concatenate(spread)))
-
-
 def vessels(
     chambers: Mapping[str, trimesh.Trimesh], blood: Mapping[str, trimesh.Trimesh]
 ) -> Mapping[str, tuple[Points, float]]:
     """Trace the great vessels from the heart outwards, as `Anatomy.vessels` wants them."""
     valve = chambers["aortic_valve"].bounds.mean(axis=0)
-    ascending, wide = straight(blood["ascending_aorta"], np.array([-0.1, 0.0, 1.0]), 4)
-    arch = line([blood["aortic_arch"]], ascending[-1], 14.0, 10.0)[0]
+    ascending, wide = tubes.straight(blood["ascending_aorta"], np.array([-0.1, 0.0, 1.0]), 4)
+    arch = tubes.line([blood["aortic_arch"]], ascending[-1], 14.0, 10.0)[0]
     rest = arch[arch[:, 2] > ascending[-1, 2] + 5]
     aorta = np.vstack([valve - (ascending[1] - valve) * 0.4, valve, ascending[1:], rest])
     aorta[:, 2] = np.maximum.accumulate(aorta[:, 2]) + np.arange(len(aorta)) * 0.1
     outlet = chambers["pulmonary_valve"].bounds.mean(axis=0)
-    trunk, thick = straight(blood["pulmonary_trunk"], np.array([0.2, 1.0, 0.7]), 3)
+    trunk, thick = tubes.straight(blood["pulmonary_trunk"], np.array([0.2, 1.0, 0.7]), 3)
     fork = trunk[-1]
-    right, r = straight(blood["pulmonary_artery_R"], np.array([-1.0, 0.2, 0.0]), 3)
-    left, s = straight(blood["pulmonary_artery_L"], np.array([0.7, 0.7, -0.2]), 3)
-    upper, t = straight(blood["superior_vena_cava"], np.array([0.0, 0.0, 1.0]), 4)
-    lower, u = straight(blood["inferior_vena_cava_a"], np.array([0.0, 0.0, -1.0]), 3)
-    abdomen = straight(blood["inferior_vena_cava_b"], np.array([0.0, 0.0, -1.0]), 12)[0][:3]
+    right, r = tubes.straight(blood["pulmonary_artery_R"], np.array([-1.0, 0.2, 0.0]), 3)
+    left, s = tubes.straight(blood["pulmonary_artery_L"], np.array([0.7, 0.7, -0.2]), 3)
+    upper, t = tubes.straight(blood["superior_vena_cava"], np.array([0.0, 0.0, 1.0]), 4)
+    lower, u = tubes.straight(blood["inferior_vena_cava_a"], np.array([0.0, 0.0, -1.0]), 3)
+    abdomen = tubes.straight(blood["inferior_vena_cava_b"], np.array([0.0, 0.0, -1.0]), 12)[0][:3]
     found = {
         "aorta": (aorta, wide),
         "pulmonary": (np.vstack([outlet, trunk]), thick),
@@ -196,7 +161,7 @@ def vessels(
     for name, part in VEINS.items():
         middle = blood[part].centroid
         out = middle - chambers["left_cardiac_atrium"].convex_hull.centroid
-        points, radius = straight(blood[part], out, 2)
+        points, radius = tubes.straight(blood[part], out, 2)
         found[name] = np.vstack([points, points[-1] + out / np.linalg.norm(out) * 18]), min(radius, 6.5)
     return found
 
@@ -219,7 +184,9 @@ def mitral(meshes: Mapping[str, trimesh.Trimesh]) -> anatomy.Ring:
 
 def courses(blood: Mapping[str, trimesh.Trimesh], root: Points) -> Mapping[str, Points]:
     """Trace the coronary arteries from the ostium outwards; LAD and LCX start where the left main ends."""
-    found = {name: line([blood[part]], root, 3.0, 10.0 if name != "lm" else 5.0)[0] for name, part in ARTERIES.items()}
+    found = {
+        name: tubes.line([blood[part]], root, 3.0, 10.0 if name != "lm" else 5.0)[0] for name, part in ARTERIES.items()
+    }
     fork = found["lm"][-1:]
     return {**found, "lad": np.vstack([fork, found["lad"][1:]]), "lcx": np.vstack([fork, found["lcx"][1:]])}
 
@@ -275,11 +242,11 @@ def derive(chambers: Mapping[str, trimesh.Trimesh], blood: Mapping[str, trimesh.
     fitted["core"] = core(masks, first)
     walls = {**{name: wall for name, (_, _, wall) in CHAMBERS.items()}, "core": SOLID_MM}
     parts = {name: {"lumps": [place.lump(x) for x in found], "wall": walls[name]} for name, found in fitted.items()}
-    tubes = vessels(chambers, blood)
+    trunks = vessels(chambers, blood)
     ring = mitral(chambers)
     right = chambers["heart_right_ventricle"].vertices
     tip = right[np.argmax(right @ np.array([0.72, -0.48, -0.50]))]
-    way = [tubes["svc"][0][-1], tubes["svc"][0][0], chambers["right_cardiac_atrium"].convex_hull.centroid]
+    way = [trunks["svc"][0][-1], trunks["svc"][0][0], chambers["right_cardiac_atrium"].convex_hull.centroid]
     way += [chambers["tricuspid_valve"].centroid, tip + 0.15 * (right.mean(axis=0) - tip)]
     usual = anatomy.STANDARD
     return {
@@ -287,7 +254,7 @@ def derive(chambers: Mapping[str, trimesh.Trimesh], blood: Mapping[str, trimesh.
         "chambers": parts,
         "vessels": {
             name: {"points": place(points), "radius": place.length(radius * place.scale)}
-            for name, (points, radius) in tubes.items()
+            for name, (points, radius) in trunks.items()
         },
         "courses": {
             name: {"points": place(points), "walls": (), "radii": usual.courses[name].radii}

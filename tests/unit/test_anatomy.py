@@ -1,4 +1,4 @@
-"""Phantoms of another anatomy: the standard one stays as it is, that of the atlas has its calcium where arteries run."""
+"""Phantoms of another anatomy: the standard one stays as it is, the atlas's has calcium where its arteries run."""
 
 import hashlib
 import json
