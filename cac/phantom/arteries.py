@@ -28,7 +28,8 @@ def build(owner: heart.Heart, rng: np.random.Generator) -> tuple[Artery, ...]:
         line = _spline(start + np.vstack([np.zeros(3), rng.normal(0, 1.2, (len(start) - 1, 3))]), 24)
         radii = np.linspace(*ends, len(line)) * width
         line = _into_groove(line, owner, course.walls, radii)
-        points = _spline(_smooth(line), max(int(_length(line)), 6))
+        line = _out_of_cavities(_smooth(line), owner, radii)
+        points = _spline(line, max(int(_length(line)), 6))
         tree.append(Artery(name=name, points=points, radii=np.linspace(*ends, len(points)) * width))
     return tuple(tree)
 
@@ -60,6 +61,21 @@ def _into_groove(
             matrix, rest = np.stack([s[i] for s in slopes]), np.array([r[i] for r in rows])
             step = matrix.T @ np.linalg.solve(matrix @ matrix.T + 0.05 * np.eye(len(rest)), rest)
             moved[i] -= step * min(1.0, 3.0 / (np.linalg.norm(step) + 1e-9))
+    return moved
+
+
+def _out_of_cavities(line: shapes.Points, owner: heart.Heart, radii: shapes.Points) -> shapes.Points:
+    """Bring points whose lumen ended in a cavity to the heart's surface, wherever its groove may be."""
+    cavities = shapes.union(owner.cavities)
+    astray = _value(cavities, line) < radii
+    if not astray.any():
+        return line
+    moved = line.copy()
+    for _ in range(25):
+        depth = _value(owner.tissue, moved[astray]) - (radii[astray] + 0.8)
+        slope = _slope(owner.tissue, moved[astray])
+        step = depth[:, None] * slope / (np.sum(slope**2, axis=1, keepdims=True) + 0.05)
+        moved[astray] -= step * np.minimum(1.0, 2.0 / (np.linalg.norm(step, axis=1, keepdims=True) + 1e-9))
     return moved
 
 
