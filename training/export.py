@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import tomllib
 from typing import Any
 
 import numpy as np
@@ -118,27 +117,30 @@ def entry(
 def main() -> None:
     """Export every net that has weights and write models/manifest.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
     parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
-    parser.add_argument("--models", type=pathlib.Path, default=MODELS)
+    parser.add_argument("--models", type=pathlib.Path, help="by default models/, but for another method's nets")
+    parser.add_argument("--method", choices=["paper"], help="the paper's own way of training: see training.paper")
     parser.add_argument("--version", default="2026.11.4")
     options = parser.parse_args()
-    config = tomllib.loads(options.config.read_text())
-    entries, levels = [], chosen_levels(options.models)
+    if options.method and options.models is None:
+        parser.error("nets of another method need a folder of their own: --models")
+    models, folder = options.models or MODELS, train.home(options.scratch, options.method)
+    models.mkdir(parents=True, exist_ok=True)
+    entries, levels = [], chosen_levels(models)
     for architecture in train.ARCHITECTURES:
         for plane in finding.Plane:
-            weights = options.scratch / f"{architecture}-{plane}.pt"
+            weights = folder / f"{architecture}-{plane}.pt"
             if not weights.exists():
                 continue
-            net = nets.UNet(architecture, **config["net"])
+            recipe = json.loads(weights.with_suffix(".json").read_text())
+            net = nets.UNet(architecture, **recipe[-1]["config"]["net"])
             net.load_state_dict(torch.load(weights, weights_only=True))
-            path = options.models / f"{architecture}-{plane}.onnx"
+            path = models / f"{architecture}-{plane}.onnx"
             export(net, plane, architecture, path)
             worst = difference(net, path)
             if worst > TOLERANCE:
                 raise SystemExit(f"{path.name} differs from its original by {worst:.1e}")
             print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, differs by at most {worst:.1e}")
-            recipe = json.loads(weights.with_suffix(".json").read_text())
             entries.append(entry(architecture, plane, path, levels, recipe))
     turns = [turn for each in entries for turn in each["recipe"]["turns"]]
     document = {
@@ -151,7 +153,7 @@ def main() -> None:
         "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,
     }
-    (options.models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")
+    (models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":
