@@ -149,7 +149,7 @@ def main() -> None:
         "version": options.version,
         "use": "research only",
         "training_data": "; ".join(sorted({source for turn in turns for source in turn["cases"]})),
-        "default_architecture": train.ARCHITECTURES[0],
+        "default_architecture": entries[0]["architecture"],
         "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,
     }

@@ -54,6 +54,7 @@ def train(
                 run.keep()
         if run.step % config["train"].get("save", 500) == 0:
             run.save()
+    log.row(run.step, run.schedule.get_last_lr()[0])
     run.keep()
     run.checkpoint.unlink(missing_ok=True)
     return run.path
