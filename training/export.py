@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from cac import finding
-from training import cases, crop, nets, train
+from training import cases, crop, nets, run, train
 
 MODELS = pathlib.Path(__file__).parents[1] / "models"
 OPSET = 18
@@ -124,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.method and options.models is None:
         parser.error("nets of another method need a folder of their own: --models")
-    models, folder = options.models or MODELS, train.home(options.scratch, options.method)
+    models, folder = options.models or MODELS, run.home(options.scratch, options.method)
     models.mkdir(parents=True, exist_ok=True)
     entries, levels = [], chosen_levels(models)
     for architecture in train.ARCHITECTURES:

@@ -39,9 +39,7 @@ class Journal:
         )
 
     def row(self, step: int, learning_rate: float) -> None:
-        """Write a row of means, if there is anything new, and begin the next."""
-        if not self.count:
-            return
+        """Write a row of means, and begin the next."""
         means = {name: round(total / self.count, 6) for name, total in self.sums.items()}
         rest = {"learning_rate": learning_rate, "seconds": round(self.seconds, 1)}
         self.rows.append({"step": step} | means | rest)
