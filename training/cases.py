@@ -48,7 +48,7 @@ class Case:
         starts.insert(fixed, int(point[fixed]))
         whole = [*size]
         whole.insert(fixed, 1)
-        hu, label = _cut(self.hu, starts, whole, AIR_HU), _cut(self.label, starts, whole, OTHER)
+        hu, label = cut(self.hu, starts, whole, AIR_HU), cut(self.label, starts, whole, OTHER)
         return hu.squeeze(fixed).astype(np.float32), label.squeeze(fixed)
 
 
@@ -76,32 +76,39 @@ def stored(path: pathlib.Path) -> bool:
     return (path / f"{_NAMES[-1]}.npy").exists()
 
 
-def load_all(folder: pathlib.Path) -> list[Case]:
-    """Map all cases of a split, in order of their seeds."""
-    return [
-        Case(**{name: np.load(path / f"{name}.npy", mmap_mode="r") for name in _NAMES})
-        for path in sorted(folder.iterdir())
-        if stored(path)
-    ]
+def stored_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the finished cases of a split, in order of their seeds."""
+    return sorted(path for path in folder.iterdir() if stored(path))
 
 
-def contents(folder: pathlib.Path) -> dict[str, list[str]]:
-    """Return what a split holds, as a net's recipe tells it: of each source the first and last case of every run."""
+def load(path: pathlib.Path) -> Case:
+    """Map a case."""
+    return Case(**{name: np.load(path / f"{name}.npy", mmap_mode="r") for name in _NAMES})
+
+
+def source(path: pathlib.Path) -> str:
+    """Return where a case is from."""
+    told = path / _SOURCE
+    return told.read_text() if told.exists() else PHANTOMS
+
+
+def contents(paths: Sequence[pathlib.Path]) -> dict[str, list[str]]:
+    """Return what cases there are, as a net's recipe tells it: of each source the first and last case of every run."""
     found: dict[str, list[str]] = {}
     before: tuple[str, int] | None = None
-    for path in sorted(path for path in folder.iterdir() if stored(path)):
-        told = path / _SOURCE
-        source = told.read_text() if told.exists() else PHANTOMS
+    for path in paths:
+        origin = source(path)
         number = int(re.sub(r"\D", "", path.name))
-        if before != (source, number - 1):
-            found.setdefault(source, []).append(path.name)
+        if before != (origin, number - 1):
+            found.setdefault(origin, []).append(path.name)
         else:
-            found[source][-1] = f"{found[source][-1].split('-')[0]}-{path.name}"
-        before = (source, number)
+            found[origin][-1] = f"{found[origin][-1].split('-')[0]}-{path.name}"
+        before = (origin, number)
     return found
 
 
-def _cut(array: NDArray[np.generic], starts: Sequence[int], size: Sequence[int], fill: int) -> NDArray[np.generic]:
+def cut(array: NDArray[np.generic], starts: Sequence[int], size: Sequence[int], fill: int) -> NDArray[np.generic]:
+    """Cut `size` from `starts` on; `fill` where that is beyond the array."""
     whole = np.full(size, fill, array.dtype)
     source, target = [], []
     for start, length, limit in zip(starts, size, array.shape, strict=True):

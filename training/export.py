@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import tomllib
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import onnxruntime
 import torch
 
 from cac import finding
-from training import cases, crop, nets, train
+from training import cases, crop, nets, run, train
 
 MODELS = pathlib.Path(__file__).parents[1] / "models"
 OPSET = 18
@@ -118,27 +117,30 @@ def entry(
 def main() -> None:
     """Export every net that has weights and write models/manifest.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
     parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
-    parser.add_argument("--models", type=pathlib.Path, default=MODELS)
+    parser.add_argument("--models", type=pathlib.Path, help="by default models/, but for another method's nets")
+    parser.add_argument("--method", choices=["paper"], help="the paper's own way of training: see training.paper")
     parser.add_argument("--version", default="2026.11.4")
     options = parser.parse_args()
-    config = tomllib.loads(options.config.read_text())
-    entries, levels = [], chosen_levels(options.models)
+    if options.method and options.models is None:
+        parser.error("nets of another method need a folder of their own: --models")
+    models, folder = options.models or MODELS, run.home(options.scratch, options.method)
+    models.mkdir(parents=True, exist_ok=True)
+    entries, levels = [], chosen_levels(models)
     for architecture in train.ARCHITECTURES:
         for plane in finding.Plane:
-            weights = options.scratch / f"{architecture}-{plane}.pt"
+            weights = folder / f"{architecture}-{plane}.pt"
             if not weights.exists():
                 continue
-            net = nets.UNet(architecture, **config["net"])
+            recipe = json.loads(weights.with_suffix(".json").read_text())
+            net = nets.UNet(architecture, **recipe[-1]["config"]["net"])
             net.load_state_dict(torch.load(weights, weights_only=True))
-            path = options.models / f"{architecture}-{plane}.onnx"
+            path = models / f"{architecture}-{plane}.onnx"
             export(net, plane, architecture, path)
             worst = difference(net, path)
             if worst > TOLERANCE:
                 raise SystemExit(f"{path.name} differs from its original by {worst:.1e}")
             print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, differs by at most {worst:.1e}")
-            recipe = json.loads(weights.with_suffix(".json").read_text())
             entries.append(entry(architecture, plane, path, levels, recipe))
     turns = [turn for each in entries for turn in each["recipe"]["turns"]]
     document = {
@@ -147,11 +149,11 @@ def main() -> None:
         "version": options.version,
         "use": "research only",
         "training_data": "; ".join(sorted({source for turn in turns for source in turn["cases"]})),
-        "default_architecture": train.ARCHITECTURES[0],
+        "default_architecture": entries[0]["architecture"],
         "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,
     }
-    (options.models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")
+    (models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":

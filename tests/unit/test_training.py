@@ -8,7 +8,7 @@ from training import cases
 
 torch = pytest.importorskip("torch", reason="torch is not installed: see locks/train.txt")
 
-from training import nets, train  # noqa: E402 - only with torch
+from training import losses, nets, sampling  # noqa: E402 - only with torch
 
 
 @pytest.mark.parametrize(("architecture", "reach"), [("plain", 22), ("dilated", 24)])
@@ -45,9 +45,9 @@ def test_voxels_below_130_hu_cost_nothing():
     labels = torch.full((1, 16, 16), cases.OTHER, dtype=torch.uint8)
     labels[0, 8, 8] = cases.CALCIUM
     logits = torch.zeros(1, 16, 16)
-    usual = train.loss(logits, labels, knobs, (2, 2))[0]
+    usual = losses.patches(logits, labels, knobs, (2, 2))[0]
     logits[0, 4, 4] = 9.0
-    assert train.loss(logits, labels, knobs, (2, 2))[0] == usual
+    assert losses.patches(logits, labels, knobs, (2, 2))[0] == usual
 
 
 def test_a_net_that_answers_right_costs_less_than_one_that_answers_wrong():
@@ -55,7 +55,7 @@ def test_a_net_that_answers_right_costs_less_than_one_that_answers_wrong():
     labels = torch.full((1, 8, 8), cases.OTHER, dtype=torch.uint8)
     labels[0, 4, 4], labels[0, 2, 2] = cases.CALCIUM, cases.MIMIC
     right = torch.where(labels == cases.CALCIUM, 5.0, -5.0)
-    assert train.loss(right, labels, knobs, (1, 1))[0] < train.loss(-right, labels, knobs, (1, 1))[0]
+    assert losses.patches(right, labels, knobs, (1, 1))[0] < losses.patches(-right, labels, knobs, (1, 1))[0]
 
 
 def test_patches_of_every_plane_show_the_voxel_they_were_asked_for():
@@ -84,16 +84,17 @@ def test_screening_finds_what_a_net_gets_wrong_and_leaves_the_rest_at_the_mean()
         hu=hu, label=label, points=points, voxels=np.full(40, 9, np.int32), calcium=np.array([False, True] * 20)
     )
     knobs = {"screen": 20, "speck_voxels": 6, "calcium_weight": 1.0, "peak_weight": 1.0, "patch": [8, 8]}
+    knobs |= {"margin": [1, 1], "steps": 1}
     knobs |= {"hu_scale": 0.0, "hu_shift": 0.0, "hu_noise": 0.0}
     random = np.random.default_rng(0)
-    sampler = train.Sampler(prepared=[case], plane=finding.Plane.AXIAL, knobs=knobs, random=random)
+    sampler = sampling.Sampler(prepared=[case], plane=finding.Plane.AXIAL, knobs=knobs, random=random)
     sampler.hardness[:] = 99.0
 
     class Calcium(torch.nn.Module):
         def forward(self, images):
             return torch.full(images[:, 0].shape, 9.0)
 
-    train.screen(Calcium(), sampler, knobs, (1, 1))
+    sampling.screen(Calcium(), sampler)
     mimics, calcium = sampler.hardness[::2], sampler.hardness[1::2]
     assert mimics.max() > 1 > 0.1 > calcium.min()
     seen = [value for value in sampler.hardness if value in (mimics.max(), calcium.min())]
@@ -128,4 +129,7 @@ def test_a_net_s_recipe_tells_every_run_of_cases_by_their_source(tmp_path):
         cases.save(empty, tmp_path / name)
     for name in ("real3", "real4"):
         cases.save(empty, tmp_path / name, "somebody's scan")
-    assert cases.contents(tmp_path) == {cases.PHANTOMS: ["11", "7-9"], "somebody's scan": ["real3-real4"]}
+    assert cases.contents(cases.stored_in(tmp_path)) == {
+        cases.PHANTOMS: ["11", "7-9"],
+        "somebody's scan": ["real3-real4"],
+    }
