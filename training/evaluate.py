@@ -33,6 +33,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--models", type=pathlib.Path, default=ROOT / "models")
     made.add_argument("--architectures", nargs="+", help="all of the manifest's where not named")
     made.add_argument("--evaluation", type=finding.Evaluation, choices=list(finding.Evaluation), default="sparse")
+    made.add_argument(
+        "--profile",
+        type=finding.Profile,
+        choices=list(finding.Profile),
+        default="default",
+        help="'paper': as published",
+    )
     made.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
     made.add_argument("--tune", action="store_true", help="choose thresholds and write them into the manifest")
     made.add_argument("--sensitivity", type=float, default=tune.SENSITIVITY, help="lower bound that must be shown")
@@ -59,6 +66,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         models=options.models,
         architectures=tuple(options.architectures or stated.architectures),
         evaluation=options.evaluation,
+        profile=options.profile,
     )
     folder = options.out or ROOT / "build" / "evaluation"
     return _tables(folder, running.run(tasks, plan, folder, options.jobs))

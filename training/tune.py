@@ -71,8 +71,8 @@ def run(asked: sets.Asked, wanted: Wanted) -> list[str]:
     if failed:
         names = "; ".join(f"{failure.name}: {failure.why}" for failure in failed)
         raise ValueError(f"Nothing is written: not all tuning scans could be judged ({names}).")
-    names = {(task.set_name, task.name) for task in tasks}
-    judged = [row for row in rows.read(wanted.folder / running.ROWS) if rows.key(row) in names]
+    asked_for = {(task.set_name, task.name) for task in tasks}
+    judged = [row for row in rows.read(wanted.folder / running.ROWS) if rows.key(row) in asked_for]
     refused = []
     for architecture in wanted.architectures:
         own = [row for row in judged if row.way == architecture]

@@ -30,7 +30,7 @@ def demands(found: Sequence[tables.Group]) -> tables.Table:
         large, small, zero = group.stratum("10-20", "20-100", "> 100"), group.stratum("1-10"), group.stratum("0")
         missed, little, excluded = (sum(row.excluded for row in scans) for scans in (large, small, zero))
         icc = figures.icc(scores(group))
-        outside = sum(row.outside + row.cut for row in group.rows)
+        outside = sum(row.outside + row.cut for row in group.scans)
         broken = {
             "a miss": missed > 0,
             "small": little > MOST_SMALL_ABSENT * len(small),
@@ -48,7 +48,7 @@ def demands(found: Sequence[tables.Group]) -> tables.Table:
         {
             f"{row.set_name} {row.name} {row.way} (Agatston {row.true:.1f})"
             for g in found
-            for row in g.rows
+            for row in g.scans
             if row.positive and row.excluded
         }
     )
@@ -77,7 +77,7 @@ def strata(found: Sequence[tables.Group]) -> tables.Table:
     """Count the outcomes of each stratum."""
 
     def line(group: tables.Group) -> list[tuple[tables.Cell, ...]]:
-        told = []
+        told: list[tuple[tables.Cell, ...]] = []
         for name in rows.STRATA:
             scans = group.stratum(name)
             counts = collections.Counter(row.outcome for row in scans)
@@ -108,7 +108,7 @@ def agreement(found: Sequence[tables.Group]) -> tables.Table:
         true, seen = ([agatston.category(float(value)) for value in column] for column in both.T)
         kappas = [figures.agreement(true, seen, CATEGORIES, weights) for weights in (None, "linear")]
         bias, low, high = figures.bland_altman(both[:, 0], both[:, 1])
-        return [(len(both), len(group.rows) - len(both), figures.icc(both), bias, low, high, *kappas)]
+        return [(len(both), len(group.scans) - len(both), figures.icc(both), bias, low, high, *kappas)]
 
     return tables.Table(
         name="agreement",
@@ -140,7 +140,7 @@ def arteries(found: Sequence[tables.Group]) -> tables.Table:
     def line(group: tables.Group) -> list[tuple[tables.Cell, ...]]:
         told = []
         for name in ("LM", "LAD", "LCX", "RCA"):
-            own = [row.arteries[name] for row in group.rows if name in row.arteries]
+            own = [row.arteries[name] for row in group.scans if name in row.arteries]
             accepted = sum(each.accepted for each in own)
             doubted = sum(each.doubted and not each.accepted for each in own)
             if own:
@@ -173,7 +173,7 @@ def false(found: Sequence[tables.Group]) -> tables.Table:
     def line(group: tables.Group) -> list[tuple[tables.Cell, ...]]:
         counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         voxels: collections.Counter[str] = collections.Counter()
-        for row in group.rows:
+        for row in group.scans:
             for spot in row.spots:
                 if not spot.true:
                     counts[spot.what][spot.status] += 1
@@ -203,9 +203,9 @@ def envelope(found: Sequence[tables.Group]) -> tables.Table:
             continue
         seen.add(group.set_name)
         lesions, outside, cut = (
-            sum(getattr(row, name) for row in group.rows) for name in ("lesions", "outside", "cut")
+            sum(getattr(row, name) for row in group.scans) for name in ("lesions", "outside", "cut")
         )
-        named = [row.name for row in group.rows if row.outside or row.cut]
+        named = [row.name for row in group.scans if row.outside or row.cut]
         body.append((group.set_name, lesions, outside, cut, ", ".join(named) or "none"))
     return tables.Table(
         name="envelope",
@@ -220,7 +220,7 @@ def times(found: Sequence[tables.Group]) -> tables.Table:
     """Tell how long a scan takes on one thread."""
 
     def line(group: tables.Group) -> list[tuple[tables.Cell, ...]]:
-        seconds, making = ([getattr(row, name) for row in group.rows] for name in ("seconds", "making"))
+        seconds, making = ([getattr(row, name) for row in group.scans] for name in ("seconds", "making"))
         return [
             (len(seconds), *(f"{np.quantile(seconds, part):.2f}" for part in (0.5, 0.95)), f"{np.median(making):.1f}")
         ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cac import agatston, candidates, components, finding, heart, slabs, volume
+from cac import agatston, candidates, components, finding, heart, slabs, views, volume
 from training import labelled
 from training.judging import rows
 
@@ -49,13 +49,15 @@ class About:
     making: float
 
 
-def survey(scan: labelled.LabelledScan) -> Ground:
+def survey(scan: labelled.LabelledScan, profile: finding.Profile = finding.Profile.DEFAULT) -> Ground:
     """Locate the heart and find the candidates as the pipeline does, and name each by the truth."""
-    working = slabs.prepare(scan.volume)
-    located = heart.locate(working.scan)
+    working = slabs.native(scan.volume) if profile is finding.Profile.PAPER else slabs.prepare(scan.volume)
+    located = heart.locate(working.scan, profile=profile)
     label = _carried(scan.truth, scan.volume, working)
     if located is None:
         found = components.find(np.zeros(label.shape, bool))
+    elif profile is finding.Profile.PAPER:
+        found = candidates.find(working.scan, views.inside(located.box, working.scan))
     else:
         found = candidates.find(working.scan, located.envelope)
         found = found.joined(slabs.erased(scan.volume, working, located.envelope))

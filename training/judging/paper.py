@@ -88,7 +88,7 @@ def table_3(found: Sequence[tables.Group]) -> tables.Table:
     """Make Table 3: how well calcium is segmented."""
 
     def line(group: tables.Group) -> list[tuple[tables.Cell, ...]]:
-        positive = tuple(row for row in group.rows if row.positive)
+        positive = tuple(row for row in group.scans if row.positive)
         return [
             (name, *_segmented(scans))
             for name, scans in (

@@ -65,7 +65,7 @@ def _bland_altman(place: axes.Axes, group: tables.Group) -> None:
 
 
 def _false(place: axes.Axes, group: tables.Group) -> None:
-    kept = [spot for row in group.rows for spot in row.spots if not spot.true and spot.status != "rejected"]
+    kept = [spot for row in group.scans for spot in row.spots if not spot.true and spot.status != "rejected"]
     names = sorted({spot.what for spot in kept})
     left = np.zeros(len(names))
     for status, colour in (("accepted", COLOURS["present"]), ("doubt", COLOURS["indeterminate"])):

@@ -58,7 +58,7 @@ def _sources(judged: Sequence[rows.Row]) -> list[str]:
     """Say of each set how many scans of which source it holds, and which nets judged them."""
     told = []
     for group in tables.groups(judged, threshold=False):
-        sources = "; ".join(sorted({row.source for row in group.rows}))
-        nets = ", ".join(sorted({row.models[:12] for row in group.rows}))
-        told.append(f"{group.set_name}, {group.way}: {len(group.rows)} scans ({sources}), nets and thresholds {nets}.")
+        sources = "; ".join(sorted({row.source for row in group.scans}))
+        nets = ", ".join(sorted({row.models[:12] for row in group.scans}))
+        told.append(f"{group.set_name}, {group.way}: {len(group.scans)} scans ({sources}), nets and thresholds {nets}.")
     return told

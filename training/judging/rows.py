@@ -107,14 +107,18 @@ def append(path: pathlib.Path, rows: Sequence[Row]) -> None:
 
 
 def read(path: pathlib.Path) -> list[Row]:
-    """Read all rows; a last line that a kill cut short is taken off the file. Empty where there is no file."""
+    """Read all rows, the last where a scan was judged again; [] where there is no file.
+
+    A last line that a kill cut short is taken off the file.
+    """
     if not path.exists():
         return []
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         path.write_bytes(whole)
-    return [_row(json.loads(line)) for line in whole.decode("utf-8").splitlines()]
+    found = [_row(json.loads(line)) for line in whole.decode("utf-8").splitlines()]
+    return list({(key(row), row.way): row for row in found}.values())
 
 
 def scans(rows: Iterable[Row], ways: Sequence[str]) -> set[Key]:

@@ -25,6 +25,7 @@ class Plan:
     architectures: tuple[str, ...]
     evaluation: finding.Evaluation = finding.Evaluation.SPARSE
     levels: finding.Levels | None = None
+    profile: finding.Profile = finding.Profile.DEFAULT
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ class Plan:
 
     def digests(self) -> Mapping[str, str]:
         """Return what decides each architecture's answers, as a digest."""
-        return {name: self.model_set(name).digest(finding.Profile.DEFAULT) for name in self.architectures}
+        return {name: self.model_set(name).digest(self.profile) for name in self.architectures}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,25 +91,30 @@ def _judged(todo: Sequence[sets.Task], plan: Plan, jobs: int) -> Iterable[list[r
         yield from pool.imap_unordered(_job, todo, chunksize=1)
 
 
-_engines: dict[str, tuple[inference.Engine, str]] = {}
+Engines = Mapping[str, tuple[inference.Engine, str]]
+"""An architecture's nets, and what decides its answers as a digest."""
+
+_bench: tuple[Engines, finding.Profile] = {}, finding.Profile.DEFAULT
 
 
 def _open(plan: Plan) -> None:
-    _engines.clear()
+    global _bench
+    engines = {}
     stated = manifest.load(plan.models / "manifest.json")
     for name, digest in plan.digests().items():
         engine = inference.load(stated, plan.models, name, threads=1, evaluation=plan.evaluation)
-        _engines[name] = dataclasses.replace(engine, model_set=plan.model_set(name)), digest
+        engines[name] = dataclasses.replace(engine, model_set=plan.model_set(name)), digest
+    _bench = engines, plan.profile
 
 
 def _job(task: sets.Task) -> list[rows.Row] | Failure:
     try:
-        return judge(task, _engines)
+        return judge(task, *_bench)
     except Exception as exc:  # one scan that cannot be read must not lose the others: it is named at the end
         return Failure(name=f"{task.set_name} {task.name}", why=f"{type(exc).__name__}: {exc}")
 
 
-def judge(task: sets.Task, engines: Mapping[str, tuple[inference.Engine, str]]) -> list[rows.Row]:
+def judge(task: sets.Task, engines: Engines, profile: finding.Profile) -> list[rows.Row]:
     """Make or read a scan once and judge it in every way."""
     began = time.perf_counter()
     scan = task.scan()
@@ -118,19 +124,26 @@ def judge(task: sets.Task, engines: Mapping[str, tuple[inference.Engine, str]]) 
         data=measuring.digest(scan),
         making=time.perf_counter() - began,
     )
-    ground = measuring.survey(scan)
+    ground = measuring.survey(scan, profile)
     judged = []
     for name, (engine, digest) in engines.items():
         began = time.perf_counter()
-        answer = find(scan, engine)
+        answer = find(scan, engine, profile)
         seconds = time.perf_counter() - began
         judged.append(measuring.row(ground, answer, (name, digest), seconds, about))
     return [*judged, measuring.baseline(ground, answer, about)]
 
 
-def find(scan: labelled.LabelledScan, engine: inference.Engine) -> finding.CalciumFinding:
-    """Answer as the node does: a header that is unsuitable ends it before any net runs."""
+def find(scan: labelled.LabelledScan, engine: inference.Engine, profile: finding.Profile) -> finding.CalciumFinding:
+    """Answer as the node does: a header that is unsuitable ends it before any net runs.
+
+    In profile `paper` the outcome is the paper's: any voxel left is calcium, nothing else is, and there are no doubts.
+    """
     if scan.refused:
         why = tuple(reasons.Reason(code=reasons.ReasonCode(code), text="") for code in scan.refused)
-        return finding.CalciumFinding(outcome=finding.Outcome.UNSUITABLE, reasons=why, profile=finding.Profile.DEFAULT)
-    return pipeline.find_calcium(scan.volume, engine.predict, engine.spec)
+        return finding.CalciumFinding(outcome=finding.Outcome.UNSUITABLE, reasons=why, profile=profile)
+    found = pipeline.find_calcium(scan.volume, engine.predict, engine.spec, profile=profile)
+    broken = any(reason.code is reasons.ReasonCode.NON_FINITE for reason in found.reasons)
+    if profile is finding.Profile.PAPER and found.outcome is finding.Outcome.INDETERMINATE and not broken:
+        return dataclasses.replace(found, outcome=finding.Outcome.ABSENT)
+    return found

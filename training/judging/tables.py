@@ -36,7 +36,7 @@ class Group:
 
     set_name: str
     way: str
-    rows: tuple[rows.Row, ...]
+    scans: tuple[rows.Row, ...]
 
     @property
     def title(self) -> tuple[str, str]:
@@ -45,12 +45,12 @@ class Group:
 
     def stratum(self, *names: str) -> tuple[rows.Row, ...]:
         """Return the rows of some strata."""
-        return tuple(row for row in self.rows if row.stratum in names)
+        return tuple(row for row in self.scans if row.stratum in names)
 
     @property
     def suitable(self) -> tuple[rows.Row, ...]:
         """Return the rows with a score."""
-        return tuple(row for row in self.rows if row.found is not None)
+        return tuple(row for row in self.scans if row.found is not None)
 
 
 def groups(judged: Iterable[rows.Row], *, threshold: bool = True) -> list[Group]:
@@ -63,7 +63,7 @@ def groups(judged: Iterable[rows.Row], *, threshold: bool = True) -> list[Group]
         return (WAYS.index(way) if way in WAYS else len(WAYS) + (way == rows.THRESHOLD)), way
 
     return [
-        Group(set_name=name, way=way, rows=tuple(ways[way]))
+        Group(set_name=name, way=way, scans=tuple(ways[way]))
         for name, ways in by.items()
         for way in sorted(ways, key=place)
         if threshold or way != rows.THRESHOLD
