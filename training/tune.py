@@ -137,10 +137,13 @@ def read(row: rows.Row) -> levels.Scan:
     """Turn a row, run with OPEN, into what the thresholds can change of it."""
     # Of a positive only its true lesions count: a scan kept back by a mimic alone was saved by luck.
     counted = [s for s in row.spots if not row.positive or (s.true and s.status != finding.CandidateStatus.REJECTED)]
-    other = {reason for reason in row.reasons if reason not in DECIDED_BY_LEVELS}
+    if row.positive:
+        settled = any(spot.true and spot.doubt == _CODES.ERASED_BY_SLABS for spot in row.spots)
+    else:
+        settled = row.found is None or any(reason not in DECIDED_BY_LEVELS for reason in row.reasons)
     return levels.Scan(
         positive=row.positive,
-        settled=not row.positive and (bool(other) or row.found is None),
+        settled=settled,
         logits=_logits(counted),
     )
 

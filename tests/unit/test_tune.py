@@ -7,11 +7,17 @@ import pytest
 
 from cac import finding
 from tests import judged
-from training import evaluate, sets, tune
+from training import evaluate, levels, sets, tune
 from triage import manifest
 
 MODELS = pathlib.Path(__file__).parents[2] / "models"
 LAD = {"true": True, "what": "LAD"}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Search less long than a real choice does: here the thresholds lie far apart."""
+    monkeypatch.setattr(levels, "TRIES", 40)
 
 
 @pytest.fixture
@@ -39,8 +45,8 @@ def test_mimics_below_the_lesions_are_excluded_and_no_positive_is(models):
     chosen = tune.choose([*_positives(72), *_zeros(9)], _wanted(models))
     assert (chosen.positives, chosen.missed, chosen.zeros, chosen.excluded) == (72, (), 9, 9)
     assert chosen.sensitivity_low >= 0.95
-    for levels in chosen.levels.values():
-        assert 0.2 < levels.low <= min(levels.accept, levels.high)
+    for plane in chosen.levels.values():
+        assert 0.2 < plane.low <= min(plane.accept, plane.high)
 
 
 def test_a_sample_too_small_for_the_sensitivity_is_refused_and_told_how_many_are_needed(models):
@@ -72,6 +78,11 @@ def test_a_positive_kept_back_by_a_mimic_alone_counts_as_missed(models):
     lucky = judged.positive(name="lucky", spots=(judged.spot(0.99999),))
     with pytest.raises(ValueError, match="lucky"):
         tune.choose([*_positives(120), lucky, *_zeros(9)], _wanted(models))
+
+
+def test_a_lesion_that_slabs_erased_is_in_doubt_whatever_the_thresholds(models):
+    erased = judged.positive(name="thin", spots=(judged.spot(0.001, doubt="erased_by_slabs", **LAD),))
+    assert tune.choose([*_positives(72), erased, *_zeros(9)], _wanted(models)).missed == ()
 
 
 def test_a_zero_scan_that_other_reasons_keep_back_is_never_counted_as_excluded(models):

@@ -60,7 +60,7 @@ def survey(scan: labelled.LabelledScan, profile: finding.Profile = finding.Profi
         found = candidates.find(working.scan, views.inside(located.box, working.scan))
     else:
         found = candidates.find(working.scan, located.envelope)
-        found = found.joined(slabs.erased(scan.volume, working, located.envelope))
+        found = found.joined(slabs.hidden(scan.volume, working, located.envelope).erased)
     codes = label.reshape(-1)[found.voxels]
     true = found.maxima((codes > 0).astype(np.float32)) > 0
     origins = _origins(scan, working, found)
