@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cac import agatston, candidates, components, finding, heart, slabs, views, volume
+from cac import agatston, candidates, components, finding, heart, reasons, slabs, views, volume
 from training import labelled
 from training.judging import rows
 
 FAINT = 1e-3
-"""Rejected false candidates that every net calls calcium less surely than this are counted only."""
+"""False candidates that every net calls calcium less surely than this are counted only."""
 BONE_MM3 = 2000.0
 """Where nobody names hard negatives, a candidate that belongs to so much at or above 130 HU is bone."""
 ARTERIES = (labelled.Label.LM, labelled.Label.LAD, labelled.Label.LCX, labelled.Label.RCA)
@@ -185,8 +185,8 @@ def _spots(ground: Ground, answer: finding.CalciumFinding) -> tuple[tuple[rows.S
         raise RuntimeError(f"{ground.scan.name}: {len(answer.candidates)} candidates, not {ground.found.count}")
     kept, faint = [], collections.Counter[str]()
     for each, what, true in zip(answer.candidates, ground.what, ground.true.tolist(), strict=False):
-        sure = max(each.probabilities.values()) >= FAINT or each.status is not finding.CandidateStatus.REJECTED
-        if not sure and not true:
+        by_nets = each.doubt in (None, reasons.ReasonCode.CANDIDATE_IN_DOUBT)
+        if by_nets and not true and max(each.probabilities.values()) < FAINT:
             faint[what] += 1
             continue
         axial, sagittal, coronal = (float(f"{each.probabilities[plane]:.9g}") for plane in finding.Plane)

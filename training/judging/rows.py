@@ -45,8 +45,8 @@ class Row:
 
     `models` is the digest of nets and thresholds, `data` of the scan's voxels and truth. `positive`: the truth holds
     a voxel. `true` is its Agatston score, `found` that of what was accepted, whatever the outcome (None where
-    unsuitable). Volumes are mm3 on the scan's own grid. `spots` leaves out rejected false candidates that no net calls
-    calcium at `measuring.FAINT`; `faint` counts those by class. Of `lesions`, some lie `outside` the heart envelope
+    unsuitable). Volumes are mm3 on the scan's own grid. `spots` leaves out false candidates that no net calls calcium
+    at `measuring.FAINT`; `faint` counts those by class. Of `lesions`, some lie `outside` the heart envelope
     and some are `cut` by it. Durations in s: of the pipeline on one thread, and of making or reading the scan.
     """
 
