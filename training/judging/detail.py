@@ -230,5 +230,5 @@ def times(found: Sequence[tables.Group]) -> tables.Table:
         title="Seconds a scan",
         head=("set", "way", "n", "median", "95th percentile", "to make or read it"),
         body=tables.lines(found, line),
-        notes=("The whole pipeline on one thread, several scans at a time; the paper needed 30 s.",),
+        notes=("Processor time of the whole pipeline on one thread: what an idle core needs. The paper needed 30 s.",),
     )

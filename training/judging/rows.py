@@ -47,7 +47,8 @@ class Row:
     a voxel. `true` is its Agatston score, `found` that of what was accepted, whatever the outcome (None where
     unsuitable). Volumes are mm3 on the scan's own grid. `spots` leaves out false candidates that no net calls calcium
     at `measuring.FAINT`; `faint` counts those by class. Of `lesions`, some lie `outside` the heart envelope
-    and some are `cut` by it. Durations in s: of the pipeline on one thread, and of making or reading the scan.
+    and some are `cut` by it. `seconds` is the pipeline's processor time on one thread, `making` that of making or
+    reading the scan.
     """
 
     set_name: str
