@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 HOME_DIR ?= .home
 ONCE ?=
 ONLY ?=
+EACH ?=
 
-.PHONY: help setup demo test check unit bench peers train lock clean
+.PHONY: help setup demo test check unit bench peers train evaluate lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -53,8 +54,10 @@ train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: see training/R
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
 	$(BIN)/python -m training.export
-	$(BIN)/python -m benchmarks.operating_point --architecture dilated $(if $(BACKGROUND),--background $(BACKGROUND))
-	$(BIN)/python -m benchmarks.operating_point --architecture plain $(if $(BACKGROUND),--background $(BACKGROUND))
+	$(BIN)/python -m training.evaluate --tune --phantoms validation $(if $(BACKGROUND),--background $(BACKGROUND) --copies 60)
+
+evaluate: $(VENV)/.dev  ## judge the nets on both held-out sets of phantoms into build/evaluation; EACH=5 for fewer
+	$(BIN)/python -m training.evaluate --phantoms internal external $(if $(EACH),--each $(EACH))
 
 peers:  ## real DICOM peers from Debian: dcmtk, Orthanc, strace
 	@bash tests/peers.sh

@@ -38,7 +38,6 @@ PARTS = (
     Part(module="node", title="Time to flag", most=900),
     Part(module="worklist", title="The worklist at size", most=600),
     Part(module="scale", title="One worker and two", most=900),
-    Part(module="phantoms", title="Phantoms: nets against a plain rule", most=900),
 )
 
 

@@ -10,11 +10,11 @@ import pathlib
 
 from PIL import Image
 
-from benchmarks import phantoms
 from cac import finding
 from triage import manifest, preview
 from worker import analyse, inference
 
+MODELS = pathlib.Path(__file__).parents[1] / "models"
 SHOWN = (
     "acrin_nsclc_042_marked_calcium",
     "lidc_idri_0001_contrast",
@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("series", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     asked = parser.parse_args()
-    stated = manifest.load(phantoms.MODELS / "manifest.json")
-    engine = inference.load(stated, phantoms.MODELS, "dilated", device="cpu", threads=2)
+    stated = manifest.load(MODELS / "manifest.json")
+    engine = inference.load(stated, MODELS, "dilated", device="cpu", threads=2)
     for name in SHOWN:
         found, picture = look(sorted((asked.series / name).glob("*.dcm")), engine)
         (asked.out / f"{name}.png").write_bytes(smaller(picture))

@@ -79,6 +79,29 @@ def chosen_levels(models: pathlib.Path) -> dict[str, dict[str, float]]:
     return {learned(models / net["file"]): net["levels"] for net in nets_there}
 
 
+def operating_points(models: pathlib.Path) -> dict[str, tuple[set[str], dict[str, Any]]]:
+    """Return each architecture's operating point and what its nets have learned: with other weights it says nothing."""
+    path = models / "manifest.json"
+    if not path.exists():
+        return {}
+    stated = json.loads(path.read_text())
+    return {
+        architecture: (
+            {learned(models / n["file"]) for n in stated["nets"] if n["architecture"] == architecture},
+            point,
+        )
+        for architecture, point in stated.get("operating_point", {}).items()
+    }
+
+
+def still_true(
+    points: dict[str, tuple[set[str], dict[str, Any]]], entries: list[dict[str, Any]], models: pathlib.Path
+) -> dict[str, dict[str, Any]]:
+    """Return the operating points of the architectures whose nets have learned what they had."""
+    now = {name: {learned(models / e["file"]) for e in entries if e["architecture"] == name} for name in points}
+    return {name: point for name, (weights, point) in points.items() if weights == now[name]}
+
+
 def learned(path: pathlib.Path) -> str:
     """Hash the weights in an exported net, whatever graph is around them."""
     weights = [part for part in onnx.load(path).graph.initializer if part.name.startswith("net.")]
@@ -126,7 +149,7 @@ def main() -> None:
         parser.error("nets of another method need a folder of their own: --models")
     models, folder = options.models or MODELS, run.home(options.scratch, options.method)
     models.mkdir(parents=True, exist_ok=True)
-    entries, levels = [], chosen_levels(models)
+    entries, levels, points = [], chosen_levels(models), operating_points(models)
     for architecture in train.ARCHITECTURES:
         for plane in finding.Plane:
             weights = folder / f"{architecture}-{plane}.pt"
@@ -152,6 +175,7 @@ def main() -> None:
         "default_architecture": entries[0]["architecture"],
         "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,
+        "operating_point": still_true(points, entries, models),
     }
     (models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")
 

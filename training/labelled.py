@@ -90,3 +90,8 @@ def load(folder: pathlib.Path) -> LabelledScan:
 def stored(folder: pathlib.Path) -> list[pathlib.Path]:
     """List the finished scans of a folder, by name."""
     return sorted(path.parent for path in folder.glob(f"*/{_FACTS}"))
+
+
+def source(folder: pathlib.Path) -> str:
+    """Return where a stored scan is from, without reading the scan."""
+    return str(json.loads((folder / _FACTS).read_text())["source"])

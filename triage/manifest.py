@@ -79,6 +79,32 @@ class SelfTest:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """Hold what an architecture's thresholds were chosen on, and what that shows.
+
+    `tuning_sha256` is the digest of the tuning scans' voxels and truth; of `positives`, `missed` were called absent,
+    of `zeros`, `excluded` were; `sensitivity_low` is the lower end of the exact 95 % interval of the sensitivity.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    tuning_sha256: str
+    tuning_set: str
+    positives: int
+    missed: int
+    zeros: int
+    excluded: int
+    sensitivity_low: float
+    date: str
+
+    def __post_init__(self) -> None:
+        _demand(_SHA256.fullmatch(self.tuning_sha256) is not None, "tuning_sha256 is not 64 lower-case hex digits")
+        _demand(0 <= self.missed < self.positives, "an operating point misses fewer positives than there are")
+        _demand(0 <= self.excluded <= self.zeros, "an operating point excludes no more zero scans than there are")
+        _demand(0 <= self.sensitivity_low <= 1, "sensitivity_low must lie in [0, 1]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSet:
     """Hold the three nets of one architecture; all read the same input."""
 
@@ -112,7 +138,7 @@ class ModelSet:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Hold models/manifest.json."""
+    """Hold models/manifest.json; `operating_point` tells of each architecture where its thresholds are from."""
 
     __pydantic_config__ = _STRICT
 
@@ -124,6 +150,7 @@ class Manifest:
     default_architecture: str
     self_test: SelfTest
     nets: tuple[Net, ...]
+    operating_point: Mapping[str, OperatingPoint] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _demand(self.schema == SCHEMA, f"schema {self.schema} is not the {SCHEMA} that this version reads")
@@ -136,6 +163,8 @@ class Manifest:
             _demand(not missing, f"{architecture}: no net for {', '.join(missing)}")
             inputs = {(net.window, net.spacing, net.stride, net.depth) for net in nets}
             _demand(len(inputs) == 1, f"{architecture}: its nets do not read the same input")
+        strangers = sorted(set(self.operating_point) - set(self.architectures))
+        _demand(not strangers, f"an operating point but no nets for {', '.join(strangers)}")
         _demand(self.default_architecture in self.architectures, f"no nets for {self.default_architecture!r}")
 
     @property

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import levels
+from training import levels
 
 
 def scan(*, positive, logits, settled=False):
@@ -74,3 +74,10 @@ def test_a_lesion_that_no_threshold_finds_ends_the_search():
 
 def test_a_scan_held_back_by_other_reasons_is_never_counted():
     assert levels.Doubts([scan(positive=False, logits=[], settled=True)]).excluded(np.zeros(3), np.zeros(3)) == 0
+
+
+def test_accepted_is_what_agrees_best_with_the_truth_in_voxels():
+    least, voxels = np.array([6.0, 4.0, 2.2, 1.2]), np.array([50.0, 30, 20, 400])
+    assert levels.accept(least, voxels, np.array([True, True, True, False])) == 1.5
+    assert levels.accept(least, voxels, np.array([True, True, True, True])) == 0.0
+    assert levels.accept(np.empty(0), np.empty(0), np.empty(0, bool)) == 0.0

@@ -1,5 +1,9 @@
 """The nets' architecture, their export, and the labels they learn from."""
 
+import json
+import pathlib
+import shutil
+
 import numpy as np
 import pytest
 
@@ -115,6 +119,20 @@ def test_the_exported_net_answers_as_the_original(tmp_path):
     assert export.difference(net, path) <= export.TOLERANCE
     inside = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
     assert (inside["plane"], inside["architecture"]) == ("sagittal", "dilated")
+
+
+def test_an_operating_point_stays_with_the_weights_it_was_chosen_for_only(tmp_path):
+    pytest.importorskip("onnx", reason="onnx is not installed: see locks/train.txt")
+    from training import export
+
+    models = shutil.copytree(pathlib.Path(__file__).parents[2] / "models", tmp_path / "models")
+    stated = json.loads((models / "manifest.json").read_text())
+    stated["operating_point"] = {"dilated": {"positives": 72}}
+    (models / "manifest.json").write_text(json.dumps(stated))
+    before = export.operating_points(models)
+    assert export.still_true(before, stated["nets"], models) == stated["operating_point"]
+    shutil.copy(models / "plain-axial.onnx", models / "dilated-axial.onnx")
+    assert export.still_true(before, stated["nets"], models) == {}
 
 
 def test_a_net_s_recipe_tells_every_run_of_cases_by_their_source(tmp_path):

@@ -92,6 +92,24 @@ def choose(scans: Sequence[Scan]) -> tuple[Array, Array] | None:
     return np.minimum(*best), best[1]
 
 
+def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
+    """Return the threshold, a logit, at which candidates accepted in all planes agree best with the truth.
+
+    `least` is each candidate's least logit over the planes; agreement is the Dice coefficient of the candidates'
+    voxels. It decides no exclusion: what is accepted passes the doubt thresholds too. The lowest of equals, from 0.5
+    up.
+    """
+    tried = GRID[(GRID >= 0) & (HIGHEST[0, 0] >= GRID)]
+    whole = voxels[true].sum()
+    best, most = float(tried[0]), -1.0
+    for level in tried:
+        taken = least >= level
+        dice = 2 * voxels[taken & true].sum() / max(voxels[taken].sum() + whole, 1)
+        if dice > most:
+            best, most = float(level), float(dice)
+    return best
+
+
 def _raised(levels: Array, places: Iterable[int], safe: Callable[[Array], bool]) -> Array:
     """Raise each threshold in turn as far as every positive is still found."""
     for place in places:

@@ -1,0 +1,141 @@
+"""The choice of an operating point: what it refuses, and what it writes."""
+
+import pathlib
+import shutil
+
+import pytest
+
+from cac import finding
+from tests import judged
+from training import evaluate, levels, sets, tune
+from triage import manifest
+
+MODELS = pathlib.Path(__file__).parents[2] / "models"
+LAD = {"true": True, "what": "LAD"}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Search less long than a real choice does: here the thresholds lie far apart."""
+    monkeypatch.setattr(levels, "TRIES", 40)
+
+
+@pytest.fixture
+def models(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    shutil.copy(MODELS / "manifest.json", folder)
+    return folder
+
+
+def _wanted(models, **changes):
+    fields = {"models": models, "architectures": ("dilated",), "sensitivity": 0.95, "missed": 0, "jobs": 1}
+    return tune.Wanted(**{**fields, "folder": models / "out", **changes})
+
+
+def _positives(count, probability=0.99999):
+    return [judged.positive(name=f"p{n}", spots=(judged.spot(probability, **LAD),)) for n in range(count)]
+
+
+def _zeros(count, probability=0.2):
+    return [judged.row(name=f"z{n}", spots=(judged.spot(probability),), outcome="indeterminate") for n in range(count)]
+
+
+def test_mimics_below_the_lesions_are_excluded_and_no_positive_is(models):
+    chosen = tune.choose([*_positives(72), *_zeros(9)], _wanted(models))
+    assert (chosen.positives, chosen.missed, chosen.zeros, chosen.excluded) == (72, (), 9, 9)
+    assert chosen.sensitivity_low >= 0.95
+    for plane in chosen.levels.values():
+        assert 0.2 < plane.low <= min(plane.accept, plane.high)
+
+
+def test_a_sample_too_small_for_the_sensitivity_is_refused_and_told_how_many_are_needed(models):
+    with pytest.raises(ValueError, match=r"71 positives.*needs 72 positives"):
+        tune.choose([*_positives(71), *_zeros(9)], _wanted(models))
+
+
+def test_positives_that_are_unsuitable_show_nothing_and_are_not_counted(models):
+    unsuitable = [judged.positive(name=f"u{n}", outcome="unsuitable", found=None) for n in range(9)]
+    with pytest.raises(ValueError, match="71 positives"):
+        tune.choose([*_positives(71), *unsuitable, *_zeros(9)], _wanted(models))
+
+
+def test_a_positive_that_no_threshold_finds_is_refused_by_name_unless_it_may_be_given_up(models):
+    faint = judged.positive(name="faint", spots=(judged.spot(0.001, **LAD),))
+    scans = [*_positives(120), faint, *_zeros(9)]
+    with pytest.raises(ValueError, match=r"1 positives would be called absent \(faint\)"):
+        tune.choose(scans, _wanted(models))
+    assert tune.choose(scans, _wanted(models, missed=1)).missed == ("faint",)
+
+
+def test_giving_one_up_needs_a_larger_sample(models):
+    faint = judged.positive(name="faint", spots=(judged.spot(0.001, **LAD),))
+    with pytest.raises(ValueError, match="needs 110 positives"):
+        tune.choose([*_positives(108), faint, *_zeros(9)], _wanted(models, missed=1))
+
+
+def test_a_positive_kept_back_by_a_mimic_alone_counts_as_missed(models):
+    lucky = judged.positive(name="lucky", spots=(judged.spot(0.99999),))
+    with pytest.raises(ValueError, match="lucky"):
+        tune.choose([*_positives(120), lucky, *_zeros(9)], _wanted(models))
+
+
+def test_a_lesion_that_slabs_erased_is_in_doubt_whatever_the_thresholds(models):
+    erased = judged.positive(name="thin", spots=(judged.spot(0.001, doubt="erased_by_slabs", **LAD),))
+    assert tune.choose([*_positives(72), erased, *_zeros(9)], _wanted(models)).missed == ()
+
+
+def test_a_zero_scan_that_other_reasons_keep_back_is_never_counted_as_excluded(models):
+    cut = judged.row(name="cut", outcome="indeterminate", reasons=("heart_cut_below",))
+    unsuitable = judged.row(name="metal", outcome="unsuitable", found=None, reasons=("metal",))
+    chosen = tune.choose([*_positives(72), *_zeros(3), cut, unsuitable], _wanted(models))
+    assert (chosen.zeros, chosen.excluded) == (5, 3)
+
+
+def test_the_operating_point_is_written_with_the_data_s_hash_and_the_manifest_stays_valid(models):
+    scans = [*_positives(72), *_zeros(9)]
+    chosen = tune.choose(scans, _wanted(models))
+    path = models / "manifest.json"
+    before = manifest.load(path)
+    tune.write(path, "dilated", chosen, scans)
+    after = manifest.load(path)
+    point = after.operating_point["dilated"]
+    assert point.tuning_sha256 == tune.digest(list(reversed(scans))) != tune.digest(scans[1:])
+    assert (point.positives, point.missed, point.zeros, point.excluded) == (72, 0, 9, 9)
+    assert point.sensitivity_low == pytest.approx(0.950, abs=0.001)
+    assert point.tuning_set == "internal (81 scans)"
+    assert after.model_set("dilated").net_spec().levels == chosen.levels
+    assert after.model_set("plain") == before.model_set("plain")
+    assert [path.name for path in models.iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--phantoms", "internal"], "held-out set: internal"),
+        (["--dataset", "scans", "--split", "test"], "test split"),
+        (["--phantoms", "validation", "--each", "2"], "needs 72 positives"),
+        (["--background", "series", "courses.json", "--copies", "60"], "60 positives"),
+        ([], "Name what to run on"),
+    ],
+)
+def test_what_must_not_be_tuned_on_is_refused_before_any_scan_is_made(models, capsys, arguments, said):
+    before = (models / "manifest.json").read_bytes()
+    assert evaluate.main(["--tune", "--models", str(models), "--out", str(models / "out"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert (models / "manifest.json").read_bytes() == before
+    assert not (models / "out").exists()
+
+
+def test_training_validation_and_held_out_seeds_never_meet():
+    def seeds(name):
+        return {first + n for first in (p.seed for p in sets.phantoms(name, 100)) for n in range(sets.TRIES)}
+
+    blocks = [seeds(name) for name in sets.FIRST]
+    assert sum(map(len, blocks)) == len(set.union(*blocks))
+    assert all(not 1_000_000 <= seed < 2_000_000 for block in blocks for seed in block)
+    assert max(seeds("validation")) < sets.COPIES_FIRST["validation"] < 3_000_000
+
+
+def test_open_thresholds_keep_every_candidate_in_doubt():
+    assert finding.Levels(accept=0.5, low=1e-9, high=1e-9) == tune.OPEN

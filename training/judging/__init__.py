@@ -1,0 +1,1 @@
+"""How answers are judged: rows of what was found beside the truth, statistics, tables and plots of them. No torch."""
