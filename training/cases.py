@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,6 +55,7 @@ class Case:
 
 PHANTOMS = "synthetic phantoms (cac.phantom)"
 _SOURCE = "source.txt"
+_SEED = re.compile(r"(?:real)?(\d+)")
 _NAMES = tuple(field.name for field in dataclasses.fields(Case))
 
 
@@ -86,18 +88,28 @@ def load_all(folder: pathlib.Path) -> list[Case]:
 
 
 def contents(folder: pathlib.Path) -> dict[str, list[str]]:
-    """Return what a split holds, as a net's recipe tells it: of each source the first and last case of every run."""
+    """Return what a split holds, as a net's recipe tells it: of each source the first and last seed of every run.
+
+    Cases of people are counted, never named: the recipe travels with the weights.
+    """
     found: dict[str, list[str]] = {}
+    people: Counter[str] = Counter()
     before: tuple[str, int] | None = None
     for path in sorted(path for path in folder.iterdir() if stored(path)):
         told = path / _SOURCE
         source = told.read_text() if told.exists() else PHANTOMS
-        number = int(re.sub(r"\D", "", path.name))
+        seed = _SEED.fullmatch(path.name)
+        if seed is None:
+            people[source] += 1
+            continue
+        number = int(seed[1])
         if before != (source, number - 1):
             found.setdefault(source, []).append(path.name)
         else:
             found[source][-1] = f"{found[source][-1].split('-')[0]}-{path.name}"
         before = (source, number)
+    for source, count in people.items():
+        found.setdefault(source, []).append(f"{count} scans")
     return found
 
 
