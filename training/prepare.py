@@ -1,6 +1,7 @@
 """Make one dataset of phantoms, of a varied real scan, and of a site's labelled scans: `python -m training.prepare`."""
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import json
@@ -74,9 +75,10 @@ def run(jobs: Iterable[_Job], processes: int) -> list[Done]:
     """Do jobs, some at a time, each with a line as it ends."""
     # One thread each: OpenBLAS's own threads would fight over the cores.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    done = []
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for each in pool.imap_unordered(_call, jobs):
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(processes)) if processes > 1 else None
+        done = []
+        for each in pool.imap_unordered(_call, jobs) if pool else map(_call, jobs):
             print(each.line, flush=True)
             done.append(each)
     return done

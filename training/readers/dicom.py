@@ -25,7 +25,7 @@ _DRAWN = {
 }
 _SUFFIXES = (".dcm", ".ima")
 _REFERENCES = ("ReferencedSeriesSequence", "RTReferencedSeriesSequence")
-_TAGS = ["SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID"]
+_TAGS = ["SOPClassUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def _contents(name: str, folder: pathlib.Path) -> Contents:
                     raise
                 continue
             kind = header.get("SOPClassUID")
-            if kind in _CT:
+            if kind in _CT or (not kind and header.get("Modality") == "CT"):  # some anonymisers empty it
                 held.images.setdefault(header.SeriesInstanceUID, []).append(path)
                 held.frames[header.SeriesInstanceUID] = str(header.get("FrameOfReferenceUID") or "")
             elif kind in _DRAWN:
