@@ -158,3 +158,13 @@ def test_an_unsuitable_scan_is_kept_for_judging_with_its_reasons(tmp_path):
     said = dataset.put(real, tmp_path, splits.Shares(train=0, tune=0, test=1), 0.0)
     assert said.endswith("unsuitable by its header: contrast_tag")
     assert labelled.load(tmp_path / "test" / "coca-31").refused == ("contrast_tag",)
+
+
+def test_a_stored_scan_s_voxels_stay_on_their_side_of_130_hu(tmp_path):
+    values = hu() + np.float32(0.7)
+    values[0, 0, 0] = 129.9
+    labelled.save(small(volume=volume.Volume(hu=values, spacing=SPACING, thickness=3.0)), tmp_path / "a")
+    read = labelled.load(tmp_path / "a")
+    for step in (130, 200, 300, 400):
+        np.testing.assert_array_equal(read.volume.hu >= step, values >= step)
+    np.testing.assert_array_equal(read.truth, truth())

@@ -258,6 +258,20 @@ def test_a_file_called_dicom_that_is_none_is_refused_for_it_may_hold_a_mask(tmp_
         read(tmp_path)
 
 
+def test_files_beside_the_cases_folders_are_not_passed_over(tmp_path):
+    write_ct(tmp_path / "a", hu())
+    (tmp_path / "seg.dcm").write_bytes(b"")
+    with pytest.raises(errors.DatasetError, match=r"beside folders"):
+        dicom.find(tmp_path, SITE)
+
+
+def test_a_case_s_files_may_lie_in_folders_of_their_own(tmp_path):
+    images = write_ct(tmp_path / "a" / "study" / "ct", hu())
+    (tmp_path / "a" / "study" / "seg").mkdir()
+    segmentation(images, truth()).save_as(tmp_path / "a" / "study" / "seg" / "0.dcm")
+    np.testing.assert_array_equal(read(tmp_path).truth, truth())
+
+
 def test_a_broken_object_is_refused(tmp_path):
     images = write_ct(tmp_path / "a", hu())
     made = segmentation(images, truth())

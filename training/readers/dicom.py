@@ -43,6 +43,9 @@ def find(folder: pathlib.Path, said: site.Site) -> list[site.Entry]:
         msg = f"{folder} is no folder"
         raise errors.DatasetError(msg)
     homes = [path for path in folder.iterdir() if path.is_dir()] or [folder]
+    if homes != [folder] and any(path.suffix.lower() in _SUFFIXES for path in folder.iterdir()):
+        msg = f"{folder} holds DICOM files beside folders: give each case a folder of its own"
+        raise errors.DatasetError(msg)
     return [
         site.Entry(name=path.name, read=functools.partial(read, path.name, path, said))
         for path in sorted(homes, key=lambda path: site.natural(path.name))
