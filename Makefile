@@ -46,8 +46,8 @@ bench: $(VENV)/.dev  ## all benchmarks into build/benchmarks.md, about 25 minute
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: see training/README.md; BACKGROUND="SERIES COURSES")
-	$(BIN)/python -m training.prepare
-	$(if $(BACKGROUND),$(BIN)/python -m training.prepare --background $(BACKGROUND) --first 5100000 --cases 96)
+	$(BIN)/python -m training.prepare phantoms
+	$(if $(BACKGROUND),$(BIN)/python -m training.prepare background $(BACKGROUND) --first 5100000 --cases 96)
 	$(BIN)/python -m training.train --architecture dilated
 	$(BIN)/python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch
 	$(BIN)/python -m training.train --architecture dilated --config training/config/finish.toml --more scratch

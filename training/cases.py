@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,6 +55,7 @@ class Case:
 
 PHANTOMS = "synthetic phantoms (cac.phantom)"
 _SOURCE = "source.txt"
+_SEED = re.compile(r"(?:real)?(\d+)")
 _NAMES = tuple(field.name for field in dataclasses.fields(Case))
 
 
@@ -93,17 +95,27 @@ def source(path: pathlib.Path) -> str:
 
 
 def contents(paths: Sequence[pathlib.Path]) -> dict[str, list[str]]:
-    """Return what cases there are, as a net's recipe tells it: of each source the first and last case of every run."""
+    """Return what cases there are, as a net's recipe tells it: of each source the first and last seed of every run.
+
+    Cases of people are counted, never named: the recipe travels with the weights.
+    """
     found: dict[str, list[str]] = {}
+    people: Counter[str] = Counter()
     before: tuple[str, int] | None = None
     for path in paths:
         origin = source(path)
-        number = int(re.sub(r"\D", "", path.name))
+        seed = _SEED.fullmatch(path.name)
+        if seed is None:
+            people[origin] += 1
+            continue
+        number = int(seed[1])
         if before != (origin, number - 1):
             found.setdefault(origin, []).append(path.name)
         else:
             found[origin][-1] = f"{found[origin][-1].split('-')[0]}-{path.name}"
         before = (origin, number)
+    for origin, count in people.items():
+        found.setdefault(origin, []).append(f"{count} scans")
     return found
 
 

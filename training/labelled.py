@@ -47,9 +47,12 @@ _FACTS = "scan.json"
 
 
 def save(scan: LabelledScan, folder: pathlib.Path) -> None:
-    """Write a scan into a folder of its own; its facts come last, so that a scan without them was not finished."""
+    """Write a scan into a folder of its own; its facts come last, so that a scan without them was not finished.
+
+    HU are stored whole, rounded down: no voxel crosses 130 HU, nor a step of the Agatston weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "hu.npy", np.rint(scan.volume.hu).astype(np.int16))
+    np.save(folder / "hu.npy", np.floor(np.clip(scan.volume.hu, -32768, 32767)).astype(np.int16))
     np.save(folder / "truth.npy", scan.truth)
     if scan.origins is not None:
         np.save(folder / "origins.npy", scan.origins)

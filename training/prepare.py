@@ -1,183 +1,186 @@
-"""Make the phantoms that the nets learn from: `python -m training.prepare`."""
+"""Make one dataset of phantoms, of a varied real scan, and of a site's labelled scans: `python -m training.prepare`."""
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import json
 import multiprocessing
 import os
 import pathlib
+import sys
 import time
 import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
+from training import cases, crops, dataset, errors, splits
+from training.readers import coca, dicom, nifti, orcascore, site
 
-from cac import components, finding, heart, slabs, views, volume
-from cac.phantom import backgrounds, population, scan
-from training import cases
-from triage.dicom import reading
-
-BOX_MM = 160.0
-BEYOND_MM = 24.0
-ENVELOPE_MM = 25.0
-"""Candidates farther from the heart's sac than any envelope reaches are not sampled for themselves."""
-MIMICS = (8, 29)
-"""Many more hard negatives a scan than sites see: a scan costs seconds, and exclusion is what is hard to learn."""
-INCREMENTS = (1.5, 3.0, 1.5, 3.0, 2.0, 2.5, 3.0)
-POINTS = 12
-"""At most this many points of one candidate: a long plaque or a rib is seen at several places."""
+READERS = {"coca": coca, "orcascore": orcascore, "nifti": nifti, "dicom": dicom}
 
 
-def wanted(seed: int) -> tuple[float, float]:
-    """Draw Agatston score and increment (mm) of a training scan from its seed.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Done:
+    """Hold what became of one case: what to say of it, or why it was refused."""
 
-    A quarter is zero, for every scan is full of mimics; of the others half score under 20 (SCIENCE.md section 4).
-    """
-    random = np.random.default_rng([seed, 7])
-    increment = INCREMENTS[seed % len(INCREMENTS)]
-    if (seed // 2) % 4 == 0:
-        return 0.0, increment
-    low, high = ((2, 10), (10, 20), (20, 100), (100, 400))[random.choice(4, p=(0.25, 0.25, 0.3, 0.2))]
-    return float(np.exp(random.uniform(np.log(low), np.log(high)))), increment
+    name: str
+    said: str = ""
+    refused: str = ""
 
-
-def prepare(seed: int, jitter_mm: float) -> cases.Case:
-    """Make one phantom and bring it to the nets' grid as the node does, its box shifted a little."""
-    agatston, increment = wanted(seed)
-    random = np.random.default_rng([seed, 8])
-    mimics = int(random.integers(*MIMICS))
-    style = scan.Style(people=population.BROAD)
-    phantom = scan.make(agatston=agatston, seed=seed, increment=increment, mimics=mimics, style=style)
-    crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
-    return label(crop, phantom, random)
+    @property
+    def line(self) -> str:
+        """Return the line that a person reads."""
+        return f"{self.name}: REFUSED: {self.refused}" if self.refused else f"{self.name}: {self.said}"
 
 
-def background(series: pathlib.Path, courses: pathlib.Path) -> backgrounds.Background:
-    """Read a real calcium-free series, on 1.5 mm slabs, and its courses. ValueError where no heart is found."""
-    read = reading.load_series(reading.read_headers(sorted(series.glob("*.dcm"))))
-    thick = slabs.prepare(read.volume).scan
-    located = heart.locate(thick)
-    if located is None:
-        msg = f"{series}: no heart is found"
-        raise ValueError(msg)
-    # What is far from the heart teaches nothing, and costs memory.
-    low, high = located.box.slices
-    part = slice(max(low - 20, 0), high + 20)
-    x, y, z = thick.origin
-    cut = dataclasses.replace(thick, hu=thick.hu[part], origin=(x, y, z - part.start * thick.spacing[0]))
-    return backgrounds.Background(scan=cut, heart=located.core[part], courses=backgrounds.courses(courses.read_text()))
+_Job: TypeAlias = Callable[[], Done]
 
 
-def prepare_real(real: backgrounds.Background, seed: int, jitter_mm: float) -> cases.Case:
-    """Vary a real calcium-free scan, draw plaques into it, and bring it to the nets' grid like a phantom."""
-    agatston, increment = wanted(seed)
-    random = np.random.default_rng([seed, 9])
-    phantom = backgrounds.draw(backgrounds.vary(real, random, increment), agatston, random)
-    crop = views.crop(phantom.volume, surround(phantom, jitter_mm, random), finding.NetSpec(levels={}))
-    return label(crop, phantom, random)
+def phantom(seed: int, jitter_mm: float, path: pathlib.Path) -> Done:
+    """Make the crop of a phantom."""
+    return _made(path, seed, cases.PHANTOMS, lambda: crops.of_phantom(seed, jitter_mm))
 
 
-def surround(phantom: scan.Phantom, jitter_mm: float, random: np.random.Generator) -> heart.Box:
-    """Put a box around the true heart, off its centre by up to `jitter_mm`: no locator is exact."""
-    slices, rows, columns = components.bounds(phantom.heart)
-    increment, *pixel = phantom.volume.spacing
-    shift = random.uniform(-jitter_mm, jitter_mm, 2) / pixel
-    margin = round(float(random.uniform(0, BEYOND_MM)) / increment)
-    return heart.Box(
-        centre=((rows.start + rows.stop - 1) / 2 + shift[0], (columns.start + columns.stop - 1) / 2 + shift[1]),
-        size_mm=(BOX_MM, BOX_MM),
-        slices=(max(slices.start - margin, 0), min(slices.stop + margin, phantom.volume.hu.shape[0])),
-    )
+def varied(seed: int, jitter_mm: float, path: pathlib.Path, real: tuple[pathlib.Path, pathlib.Path]) -> Done:
+    """Make the crop of a real scan (its series, its courses), varied and with plaques drawn into it."""
+    source = json.loads(real[1].read_text())["series"]
+    return _made(path, seed, source, lambda: crops.of_background(crops.background(*real), seed, jitter_mm))
 
 
-def label(crop: views.Crop, phantom: scan.Phantom, random: np.random.Generator) -> cases.Case:
-    """Label every voxel of a crop by the source voxel nearest to it, and pick points in each candidate."""
-    calcium = _nearest(crop, phantom.truth)
-    near = calcium
-    for axis in range(3):
-        near = ndimage.maximum_filter1d(near, 3, axis=axis)
-    rim = near & ~calcium
-    candidate = _nearest(crop, phantom.volume.hu >= volume.CALCIUM_HU) | (crop.hu >= volume.CALCIUM_HU)
-    labels = np.full(crop.hu.shape, cases.OTHER, np.uint8)
-    labels[candidate] = cases.MIMIC
-    labels[rim] = cases.UNSURE
-    labels[calcium] = cases.CALCIUM
-    envelope = _envelope(_nearest(crop, phantom.heart), phantom.volume.spacing[0])
-    mimics, mimic_sizes = _points((labels == cases.MIMIC) & envelope, random)
-    lesions, lesion_sizes = _points(labels == cases.CALCIUM, random)
-    return cases.Case(
-        hu=np.rint(crop.hu).astype(np.int16),
-        label=labels,
-        points=np.concatenate([mimics, lesions]).astype(np.int32),
-        voxels=np.concatenate([mimic_sizes, lesion_sizes]).astype(np.int32),
-        calcium=np.arange(len(mimics) + len(lesions)) >= len(mimics),
-    )
+def imported(kind: str, entry: site.Entry, folder: pathlib.Path, shares: splits.Shares, jitter_mm: float) -> Done:
+    """Read a labelled scan and put it where its patient belongs."""
+    name = dataset.safe(kind, entry.name)
+    if part := dataset.held(folder, name):
+        return Done(name=name, said=f"{part}, already there")
+    try:
+        scan = dataclasses.replace(entry.read(), name=name)
+        return Done(name=name, said=dataset.put(scan, folder, shares, jitter_mm))
+    except errors.RefusedCase as exc:
+        return Done(name=name, refused=exc.reason)
+    except Exception as exc:  # a defect met in one case must not lose the others; it is reported like a refusal
+        return Done(name=name, refused=f"unexpected {type(exc).__name__}: {exc}")
 
 
-def _envelope(sac: volume.BoolArray, increment: float) -> volume.BoolArray:
-    """Return what lies within ENVELOPE_MM of the sac, found on every eighth row and column."""
-    pixel = 8 * finding.NetSpec(levels={}).spacing[1]
-    distance = ndimage.distance_transform_edt(~sac[:, ::8, ::8], (increment, pixel, pixel))
-    coarse = distance <= ENVELOPE_MM
-    return coarse.repeat(8, axis=1).repeat(8, axis=2)[:, : sac.shape[1], : sac.shape[2]]
-
-
-def _nearest(crop: views.Crop, mask: volume.BoolArray) -> NDArray[np.bool_]:
-    """Carry a source mask to the crop's grid; nothing lies beyond the source."""
-    slices = np.arange(crop.hu.shape[0]) + crop.first_slice
-    wanted_at = [slices, np.rint(crop.rows.to_source()), np.rint(crop.columns.to_source())]
-    inside = [(at >= 0) & (at < size) for at, size in zip(wanted_at, mask.shape, strict=True)]
-    found = np.zeros(crop.hu.shape, bool)
-    places = [at[ok].astype(np.int64) for at, ok in zip(wanted_at, inside, strict=True)]
-    found[np.ix_(*inside)] = mask[np.ix_(*places)]
-    return found
-
-
-def _points(mask: volume.BoolArray, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pick voxels of each connected set, one and one more for every 50 voxels; return them and their sets' sizes."""
-    sets = components.find(mask)
-    counts = np.minimum(1 + sets.sizes // 50, POINTS)
-    chosen = [
-        start + random.choice(size, count, replace=False)
-        for start, size, count in zip(sets.starts, sets.sizes, counts, strict=True)
-    ]
-    flat = sets.voxels[np.concatenate([np.empty(0, np.int64), *chosen])]
-    return np.stack(np.unravel_index(flat, mask.shape), axis=1), sets.sizes.repeat(counts)
-
-
-def _job(task: tuple[int, float, pathlib.Path, tuple[pathlib.Path, pathlib.Path] | None]) -> str:
-    seed, jitter_mm, path, real = task
+def _made(path: pathlib.Path, seed: int, source: str, make: Callable[[], cases.Case]) -> Done:
     start = time.monotonic()
-    case = prepare_real(background(*real), seed, jitter_mm) if real else prepare(seed, jitter_mm)
-    cases.save(case, path, json.loads(real[1].read_text())["series"] if real else cases.PHANTOMS)
-    return f"{seed}: {len(case.points)} points, {int(case.calcium.sum())} on calcium, {time.monotonic() - start:.1f} s"
+    case = make()
+    cases.save(case, path, source)
+    points = f"{len(case.points)} points, {int(case.calcium.sum())} on calcium"
+    return Done(name=str(seed), said=f"{points}, {time.monotonic() - start:.1f} s")
 
 
-def main() -> None:
-    """Make the training phantoms that the scratch folder does not hold yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
-    parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument(
-        "--background", type=pathlib.Path, nargs=2, metavar=("SERIES", "COURSES"), help="a real calcium-free scan"
-    )
-    parser.add_argument("--first", type=int, help="first seed, instead of the configuration's")
-    parser.add_argument("--cases", type=int, help="how many, instead of the configuration's")
-    options = parser.parse_args()
+def run(jobs: Iterable[_Job], processes: int) -> list[Done]:
+    """Do jobs, some at a time, each with a line as it ends."""
+    # One thread each: OpenBLAS's own threads would fight over the cores.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(processes)) if processes > 1 else None
+        done = []
+        for each in pool.imap_unordered(_call, jobs) if pool else map(_call, jobs):
+            print(each.line, flush=True)
+            done.append(each)
+    return done
+
+
+def _call(job: _Job) -> Done:
+    return job()
+
+
+def summary(done: Iterable[Done], folder: pathlib.Path) -> int:
+    """Print what was prepared and refused, write down what was refused, and return the exit code."""
+    good = [each for each in done if not each.refused]
+    bad = {each.name: each.refused for each in done if each.refused}
+    noted = dataset.note(folder, [each.name for each in good], bad)
+    parts = Counter(each.said.split(",")[0] for each in good)
+    print(f"{len(good)} prepared ({', '.join(f'{parts[part]} {part}' for part in ('train', 'tune', 'test'))})")
+    if bad:
+        print(f"{len(bad)} refused, see {noted}:")
+        print("\n".join(f"  {name}: {why}" for name, why in sorted(bad.items())))
+    return int(bool(bad))
+
+
+def _seeds(options: argparse.Namespace) -> list[_Job]:
+    """Return a job for every training phantom that the folder does not hold yet."""
     data = tomllib.loads(options.config.read_text())["data"]
     first = data["train_first"] if options.first is None else options.first
     seeds = range(first, first + (data["train_cases"] if options.cases is None else options.cases))
-    kind, real = ("real", tuple(options.background)) if options.background else ("", None)
-    tasks = [(seed, data["jitter_mm"], options.scratch / "train" / f"{kind}{seed}", real) for seed in seeds]
-    tasks = [task for task in tasks if not cases.stored(task[2])]
-    # One thread each: OpenBLAS's own threads would fight over the cores.
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        for done in pool.imap_unordered(_job, tasks):
-            print(done, flush=True)
+    kind = "real" if options.kind == "background" else ""
+    paths = {seed: options.out / "train" / f"{kind}{seed}" for seed in seeds}
+    wanted = [(seed, data["jitter_mm"], path) for seed, path in paths.items() if not cases.stored(path)]
+    if kind:
+        return [functools.partial(varied, *task, (options.series, options.courses)) for task in wanted]
+    return [functools.partial(phantom, *task) for task in wanted]
+
+
+def _import(options: argparse.Namespace) -> int:
+    """Bring a site's labelled scans into the dataset."""
+    said = site.Site(
+        names=site.parse(options.name),
+        zeros=frozenset(map(str.strip, options.zeros.read_text().splitlines())) if options.zeros else frozenset(),
+        empty_is_zero=options.empty_is_zero,
+        thickness=options.thickness,
+        automatic=options.automatic,
+        **({"patient": options.patient} if options.patient else {}),
+    )
+    shares = splits.Shares(**dict(zip(("train", "tune", "test"), options.shares, strict=True)))
+    dataset.agree(options.out, shares)
+    found = READERS[options.kind].find(*options.folders, said)
+    if not found:
+        raise errors.DatasetError(f"no case is found in {' and '.join(map(str, options.folders))}")
+    jitter_mm = tomllib.loads(options.config.read_text())["data"]["jitter_mm"]
+    jobs = [functools.partial(imported, options.kind, entry, options.out, shares, jitter_mm) for entry in found]
+    return summary(run(jobs, options.jobs), options.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--out", type=pathlib.Path, default=cases.SCRATCH, help="the dataset's folder")
+    shared.add_argument("--config", type=pathlib.Path, default=cases.CONFIG)
+    shared.add_argument("--jobs", type=int, default=2, help="cases prepared at a time")
+    for kind, what in (("phantoms", "synthetic anatomy"), ("background", "a real calcium-free scan, varied")):
+        made = kinds.add_parser(kind, parents=[shared], help=what)
+        made.add_argument("--first", type=int, help="first seed, instead of the configuration's")
+        made.add_argument("--cases", type=int, help="how many, instead of the configuration's")
+        if kind == "background":
+            made.add_argument("series", type=pathlib.Path, help="folder of the scan's DICOM files")
+            made.add_argument("courses", type=pathlib.Path, help="JSON of its coronary courses")
+    for kind, reader in READERS.items():
+        read = kinds.add_parser(kind, parents=[shared], help=reader.SOURCE, description=reader.__doc__)
+        count, told = (2, ("IMAGES", "MASKS")) if kind == "nifti" else (1, "FOLDER")
+        read.add_argument("folders", type=pathlib.Path, nargs=count, metavar=told)
+        _ask(read)
+    return parser
+
+
+def _ask(parser: argparse.ArgumentParser) -> None:
+    """Add what a site may say of its data."""
+    parser.add_argument("--name", action="append", default=[], metavar="NAME=ARTERY", help="what a label means")
+    parser.add_argument("--zeros", type=pathlib.Path, help="file naming the cases without calcium, one a line")
+    parser.add_argument("--empty-is-zero", action="store_true", help="an empty mask says that a reader found none")
+    parser.add_argument("--thickness", type=float, help="slice thickness in mm, where the format states none")
+    parser.add_argument("--patient", help="pattern whose first group in a case's name is the patient")
+    parser.add_argument("--automatic", action="store_true", help="accept segments that an algorithm drew")
+    parser.add_argument(
+        "--shares", type=float, nargs=3, default=(0.60, 0.15, 0.25), metavar=("TRAIN", "TUNE", "TEST"), help="of all"
+    )
+
+
+def main() -> int:
+    """Prepare what the command line names; return 1 where any case was refused."""
+    options = _parser().parse_args()
+    if options.kind not in READERS:
+        run(_seeds(options), options.jobs)
+        return 0
+    try:
+        return _import(options)
+    except errors.DatasetError as exc:
+        print(f"Nothing was prepared: {exc}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -65,7 +65,7 @@ def analyse(paths: Sequence[pathlib.Path], engine: Engine, method: Method) -> An
         series = reading.read_headers(paths)
     except errors.UnreadableImage:
         return _ended(paths, None, _unsuitable(method, _unreadable()), started)
-    objections = _objections(series, method.limits)
+    objections = header_objections(series, method.limits)
     if objections and not method.ignore_suitability:
         return _ended(paths, series, _unsuitable(method, *objections), started)
     try:
@@ -111,7 +111,7 @@ def undecided(found: finding.CalciumFinding) -> finding.CalciumFinding:
     )
 
 
-def _objections(series: reading.SeriesHeaders, limits: suitability.Limits) -> tuple[reasons.Reason, ...]:
+def header_objections(series: reading.SeriesHeaders, limits: suitability.Limits) -> tuple[reasons.Reason, ...]:
     """Return what the headers say against the series, by the node's own rule of eligibility."""
     same = {field.name for field in dataclasses.fields(domain.HeaderFacts)} - {"description"}
     facts = [

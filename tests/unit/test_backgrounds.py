@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cac.phantom import arteries, backgrounds, heart, scan
-from training import prepare
+from training import crops
 from triage.dicom import phantom_series
 
 SEED = 12
@@ -25,7 +25,7 @@ def background(tmp_path_factory):
         artery.name: artery.points[::6].tolist() for artery in tree if artery.name in ("lm", "lad", "lcx", "rca")
     }
     (folder / "courses.json").write_text(json.dumps({"courses": courses}))
-    return prepare.background(folder / "series", folder / "courses.json")
+    return crops.background(folder / "series", folder / "courses.json")
 
 
 def test_plaques_score_what_was_asked_for_and_lie_on_the_courses(background):

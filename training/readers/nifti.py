@@ -1,0 +1,86 @@
+"""Pairs of NIfTI files, image and mask, in two folders.
+
+A mask bears its image's name; `_0000` behind an image's name and `_mask`, `_seg` or `_label` behind a mask's do not
+count. A mask of 1 is calcium whose artery nobody named; other numbers need a meaning.
+"""
+
+import functools
+import pathlib
+import re
+import zlib
+
+import nibabel
+import numpy as np
+from nibabel import filebasedimages
+from numpy.typing import NDArray
+
+from cac import volume
+from training import errors, labelled
+from training.readers import checks, grids, site
+
+SOURCE = "NIfTI pairs of the site"
+LABELS: site.Names = {"1": labelled.Label.CORONARY}
+_SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+
+
+def find(images: pathlib.Path, masks: pathlib.Path, said: site.Site) -> list[site.Entry]:
+    """List the cases: every name that has an image or a mask."""
+    shown = _files(images, r"_0000$")
+    drawn = _files(masks, r"_(mask|seg|label|labels)$")
+    return [
+        site.Entry(name=name, read=functools.partial(read, name, shown.get(name), drawn.get(name), said))
+        for name in sorted(shown.keys() | drawn.keys(), key=site.natural)
+    ]
+
+
+def read(name: str, image: pathlib.Path | None, mask: pathlib.Path | None, said: site.Site) -> labelled.LabelledScan:
+    """Read one pair; RefusedCase."""
+    if image is None:
+        raise errors.Unreadable(name, "there is a mask but no image of that name")
+    if mask is None and name not in said.zeros:
+        raise errors.NotAnnotated(name, "there is no mask of that name: not annotated, which is not zero")
+    scan, affine = _load(name, image)
+    drawn = np.zeros(scan.shape, np.float32)
+    if mask is not None:
+        drawn, other = _load(name, mask)
+        grids.same(name, (scan.shape, affine), (drawn.shape, other))
+    turned, codes = grids.oriented(name, scan, affine, grids.codes(name, drawn, said, LABELS), said)
+    return labelled.LabelledScan(
+        name=name,
+        patient=said.patient_of(name),
+        source=SOURCE,
+        volume=turned,
+        truth=checks.truth(name, turned.hu, codes, said),
+    )
+
+
+def _load(name: str, path: pathlib.Path) -> tuple[volume.FloatArray, NDArray[np.float64]]:
+    """Return voxels (i, j, k) and the affine to RAS."""
+    try:
+        read = nibabel.load(path)
+        voxels, affine = read.get_fdata(dtype=np.float32), read.affine
+        stated = int(read.header["sform_code"]) or int(read.header["qform_code"])
+    except (filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as exc:
+        raise errors.Unreadable(name, f"{path.name} cannot be read as NIfTI") from exc
+    if voxels.ndim == 4 and voxels.shape[3] == 1:
+        voxels = voxels[..., 0]
+    if voxels.ndim != 3:
+        raise errors.Unreadable(name, f"{path.name} has {voxels.ndim} axes, not 3")
+    if not stated:  # nibabel would guess, and what it guesses has a left and a right
+        raise errors.Misaligned(name, f"{path.name} states no orientation (sform and qform are unset)")
+    return voxels, np.asarray(affine, np.float64)
+
+
+def _files(folder: pathlib.Path, ignored: str) -> dict[str, pathlib.Path]:
+    """Return a folder's files by the names of their cases; DatasetError where two have one name."""
+    if not folder.is_dir():
+        msg = f"{folder} is no folder"
+        raise errors.DatasetError(msg)
+    found: dict[str, pathlib.Path] = {}
+    for path in sorted(each for each in folder.iterdir() if _SUFFIX.search(each.name)):
+        name = re.sub(ignored, "", _SUFFIX.sub("", path.name))
+        if name in found:
+            msg = f"{found[name].name} and {path.name} both name the case {name}"
+            raise errors.DatasetError(msg)
+        found[name] = path
+    return found
