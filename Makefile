@@ -47,10 +47,13 @@ bench: $(VENV)/.dev  ## all benchmarks into build/benchmarks.md, about 25 minute
 
 train: $(VENV)/.dev  ## train the shipped nets anew (needs torch: see training/README.md; BACKGROUND="SERIES COURSES")
 	$(BIN)/python -m training.prepare phantoms
+	$(BIN)/python -m training.prepare phantoms --config training/config/broad.toml
+	$(BIN)/python -m training.prepare phantoms --first 1200000 --cases 130 --anatomy training/config/anatomy/hra_male.json
 	$(if $(BACKGROUND),$(BIN)/python -m training.prepare background $(BACKGROUND) --first 5100000 --cases 96)
 	$(BIN)/python -m training.train --architecture dilated
 	$(BIN)/python -m training.train --architecture dilated --config training/config/sharpen.toml --more scratch
 	$(BIN)/python -m training.train --architecture dilated --config training/config/finish.toml --more scratch
+	$(BIN)/python -m training.train --architecture dilated --config training/config/broad.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
 	$(BIN)/python -m training.export

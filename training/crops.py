@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cac import components, finding, heart, reasons, slabs, views, volume
-from cac.phantom import backgrounds, population, scan
+from cac.phantom import anatomy, backgrounds, population, scan
 from training import cases, errors, labelled
 from triage.dicom import reading
 
@@ -47,12 +47,12 @@ def wanted(seed: int) -> tuple[float, float]:
     return float(np.exp(random.uniform(np.log(low), np.log(high)))), increment
 
 
-def of_phantom(seed: int, jitter_mm: float) -> cases.Case:
-    """Make one phantom and bring it to the nets' grid as the node does, its box shifted a little."""
+def of_phantom(seed: int, jitter_mm: float, body: anatomy.Anatomy = anatomy.STANDARD) -> cases.Case:
+    """Make one phantom of an anatomy and bring it to the nets' grid as the node does, its box shifted a little."""
     agatston, increment = wanted(seed)
     random = np.random.default_rng([seed, 8])
     mimics = int(random.integers(*MIMICS))
-    style = scan.Style(people=population.BROAD)
+    style = scan.Style(people=population.BROAD, body=body)
     phantom = scan.make(agatston=agatston, seed=seed, increment=increment, mimics=mimics, style=style)
     return cut(phantom.volume, phantom.truth, phantom.heart, jitter_mm, random)
 

@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
     parser.add_argument("--models", type=pathlib.Path, help="by default models/, but for another method's nets")
     parser.add_argument("--method", choices=["paper"], help="the paper's own way of training: see training.paper")
-    parser.add_argument("--version", default="2026.11.4")
+    parser.add_argument("--version", default="2026.11.5")
     options = parser.parse_args()
     if options.method and options.models is None:
         parser.error("nets of another method need a folder of their own: --models")

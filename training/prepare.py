@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from cac.phantom import anatomy
 from training import cases, crops, dataset, errors, splits
 from training.readers import coca, dicom, nifti, orcascore, site
 
@@ -38,9 +39,10 @@ class Done:
 _Job: TypeAlias = Callable[[], Done]
 
 
-def phantom(seed: int, jitter_mm: float, path: pathlib.Path) -> Done:
-    """Make the crop of a phantom."""
-    return _made(path, seed, cases.PHANTOMS, lambda: crops.of_phantom(seed, jitter_mm))
+def phantom(seed: int, jitter_mm: float, path: pathlib.Path, body: pathlib.Path | None) -> Done:
+    """Make the crop of a phantom, of the standard anatomy or the one of a file."""
+    shape = anatomy.read(body.read_text()) if body else anatomy.STANDARD
+    return _made(path, seed, cases.PHANTOMS, lambda: crops.of_phantom(seed, jitter_mm, shape))
 
 
 def varied(seed: int, jitter_mm: float, path: pathlib.Path, real: tuple[pathlib.Path, pathlib.Path]) -> Done:
@@ -111,7 +113,7 @@ def _seeds(options: argparse.Namespace) -> list[_Job]:
     wanted = [(seed, data["jitter_mm"], path) for seed, path in paths.items() if not cases.stored(path)]
     if kind:
         return [functools.partial(varied, *task, (options.series, options.courses)) for task in wanted]
-    return [functools.partial(phantom, *task) for task in wanted]
+    return [functools.partial(phantom, *task, options.anatomy) for task in wanted]
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -148,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
         if kind == "background":
             made.add_argument("series", type=pathlib.Path, help="folder of the scan's DICOM files")
             made.add_argument("courses", type=pathlib.Path, help="JSON of its coronary courses")
+        else:
+            made.add_argument("--anatomy", type=pathlib.Path, help="JSON of another heart: see config/anatomy")
     for kind, reader in READERS.items():
         read = kinds.add_parser(kind, parents=[shared], help=reader.SOURCE, description=reader.__doc__)
         count, told = (2, ("IMAGES", "MASKS")) if kind == "nifti" else (1, "FOLDER")
