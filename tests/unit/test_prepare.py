@@ -124,7 +124,8 @@ def test_a_labelled_scan_trains_as_a_crop_whose_labels_lie_on_its_calcium(tmp_pa
     chest = thick if increment == 3.0 else chest_of(increment)
     said = dataset.put(chest, tmp_path, splits.Shares(train=1, tune=0, test=0), 4.0)
     assert said.startswith("train, ")
-    (case,) = cases.load_all(tmp_path / "train")
+    (path,) = cases.stored_in(tmp_path / "train")
+    case = cases.load(path)
     calcium = case.label == cases.CALCIUM
     assert case.hu.shape[1:] == (320, 320)
     assert np.median(case.hu[calcium]) > 130
