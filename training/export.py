@@ -165,13 +165,14 @@ def main() -> None:
                 raise SystemExit(f"{path.name} differs from its original by {worst:.1e}")
             print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, differs by at most {worst:.1e}")
             entries.append(entry(architecture, plane, path, levels, recipe))
-    turns = [turn for each in entries for turn in each["recipe"]["turns"]]
     document = {
         "schema": 1,
         "name": "cac-triage nets",
         "version": options.version,
         "use": "research only",
-        "training_data": "; ".join(sorted({source for turn in turns for source in turn["cases"]})),
+        "training_data": "; ".join(
+            sorted({s for e in entries for turn in e["recipe"]["turns"] for s in turn["cases"]})
+        ),
         "default_architecture": entries[0]["architecture"],
         "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,

@@ -91,7 +91,7 @@ def refuse_test(asked: sets.Asked) -> None:
     held_out = [name for name in asked.phantoms if name in sets.HELD_OUT]
     if held_out:
         raise ValueError(f"Never tuned on a held-out set: {', '.join(held_out)}. Name 'validation'.")
-    if asked.dataset and "test" in asked.split.lower():
+    if asked.dataset and "test" in (asked.dataset / asked.split).resolve().name.lower():
         raise ValueError(f"Never tuned on a test split: {asked.dataset / asked.split}. Name a split for tuning.")
 
 

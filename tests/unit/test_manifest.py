@@ -94,6 +94,37 @@ def test_two_nets_for_one_plane_are_refused(tmp_path):
         _load(tmp_path, _document(nets=nets))
 
 
+POINT = {
+    "tuning_sha256": "0c" * 32,
+    "tuning_set": "validation (90 scans)",
+    "positives": 72,
+    "missed": 0,
+    "zeros": 18,
+    "excluded": 16,
+    "sensitivity_low": 0.95,
+    "date": "2026-11-26",
+}
+
+
+def test_a_manifest_tells_where_an_architecture_s_thresholds_are_from(tmp_path):
+    assert _load(tmp_path, _document(operating_point={"dilated": POINT})).operating_point["dilated"].positives == 72
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ({"plain": POINT}, "no nets for plain"),
+        ({"dilated": {**POINT, "tuning_sha256": "abc"}}, "tuning_sha256"),
+        ({"dilated": {**POINT, "missed": 72}}, "fewer positives"),
+        ({"dilated": {**POINT, "excluded": 19}}, "no more zero scans"),
+        ({"dilated": {**POINT, "surprise": 1}}, "surprise"),
+    ],
+)
+def test_an_operating_point_stated_wrongly_is_refused(tmp_path, points, said):
+    with pytest.raises(errors.ModelError, match=said):
+        _load(tmp_path, _document(operating_point=points))
+
+
 def test_an_architecture_that_lacks_a_plane_is_refused(tmp_path):
     with pytest.raises(errors.ModelError, match="no net for coronal, sagittal"):
         _load(tmp_path, _document(nets=[_net("axial")]))

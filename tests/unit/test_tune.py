@@ -114,6 +114,7 @@ def test_the_operating_point_is_written_with_the_data_s_hash_and_the_manifest_st
     [
         (["--phantoms", "internal"], "held-out set: internal"),
         (["--dataset", "scans", "--split", "test"], "test split"),
+        (["--dataset", "scans/test", "--split", "."], "test split"),
         (["--phantoms", "validation", "--each", "2"], "needs 72 positives"),
         (["--background", "series", "courses.json", "--copies", "60"], "60 positives"),
         ([], "Name what to run on"),

@@ -25,52 +25,39 @@ def all_tables(judged: Sequence[rows.Row]) -> list[tables.Table]:
 
 def demands(found: Sequence[tables.Group]) -> tables.Table:
     """Hold each group against what is demanded of the shipped nets on held-out sets."""
-
-    def line(group: tables.Group) -> list[tuple[tables.Cell, ...]]:
-        large, small, zero = group.stratum("10-20", "20-100", "> 100"), group.stratum("1-10"), group.stratum("0")
-        missed, little, excluded = (sum(row.excluded for row in scans) for scans in (large, small, zero))
-        icc = figures.icc(scores(group))
-        outside = sum(row.outside + row.cut for row in group.scans)
-        broken = {
-            "a miss": missed > 0,
-            "small": little > MOST_SMALL_ABSENT * len(small),
-            "exclusion": excluded < LEAST_EXCLUDED * len(zero),
-            "ICC": icc < LEAST_ICC,
-            "envelope": outside > 0,
-        }
-        told = ", ".join(name for name, wrong in broken.items() if wrong) or "all hold"
-        shares = [
-            tables.share(part, len(scans)) for part, scans in ((missed, large), (little, small), (excluded, zero))
-        ]
-        return [(*shares, icc, outside, told)]
-
-    named = sorted(
-        {
-            f"{row.set_name} {row.name} {row.way} (Agatston {row.true:.1f})"
-            for g in found
-            for row in g.scans
-            if row.positive and row.excluded
-        }
+    missed = sorted(
+        f"{row.set_name} {row.name} {row.way} (Agatston {row.true:.1f})"
+        for group in found
+        for row in group.scans
+        if row.positive and row.excluded
     )
+    demanded = ("Agatston >= 10 absent", "1-10 absent", "zero excluded", "Agatston ICC", "lesions not in envelope")
     return tables.Table(
         name="demands",
         title="What is demanded",
-        head=(
-            "set",
-            "way",
-            "Agatston >= 10 absent",
-            "1-10 absent",
-            "zero excluded",
-            "Agatston ICC",
-            "lesions not in envelope",
-            "broken",
-        ),
-        body=tables.lines(found, line),
+        head=("set", "way", *demanded, "broken"),
+        body=tables.lines(found, _demanded),
         notes=(
             "Demanded: none, at most 4 %, at least 86 %, at least 0.95, none.",
-            f"Calcium called absent: {'; '.join(named) or 'in no scan'}.",
+            f"Calcium called absent: {'; '.join(missed) or 'in no scan'}.",
         ),
     )
+
+
+def _demanded(group: tables.Group) -> list[tuple[tables.Cell, ...]]:
+    large, small, zero = group.stratum("10-20", "20-100", "> 100"), group.stratum("1-10"), group.stratum("0")
+    missed, little, excluded = (sum(row.excluded for row in scans) for scans in (large, small, zero))
+    icc = figures.icc(scores(group))
+    outside = sum(row.outside + row.cut for row in group.scans)
+    broken = {
+        "a miss": missed > 0,
+        "small": little > MOST_SMALL_ABSENT * len(small),
+        "exclusion": excluded < LEAST_EXCLUDED * len(zero),
+        "ICC": icc < LEAST_ICC,
+        "envelope": outside > 0,
+    }
+    shares = [tables.share(part, len(scans)) for part, scans in ((missed, large), (little, small), (excluded, zero))]
+    return [(*shares, icc, outside, ", ".join(name for name, wrong in broken.items() if wrong) or "all hold")]
 
 
 def strata(found: Sequence[tables.Group]) -> tables.Table:
