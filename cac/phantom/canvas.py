@@ -96,6 +96,7 @@ class Canvas:
         if not (z.size and y.size and x.size):
             return []
         levels, coarse_y, coarse_x = self._levels(shape, z, y, x)
+        rows_of, columns_of = _weights(coarse_y, y), _weights(coarse_x, x)
         covered = []
         for k in range(z.size):
             near = levels[k] < 0.5
@@ -103,8 +104,8 @@ class Canvas:
                 continue
             rows = _span(near.any(axis=1), coarse_y, y)
             columns = _span(near.any(axis=0), coarse_x, x)
-            down = _weights(coarse_y, y[rows]) @ levels[k]
-            fine = (_weights(coarse_x, x[columns]) @ down.T).T
+            down = rows_of[rows] @ levels[k]
+            fine = (columns_of[columns] @ down.T).T
             part = np.clip(0.5 - fine, 0, 1)
             shifted = tuple(
                 slice(s.start + w.start, s.stop + w.start) for s, w in zip((rows, columns), where[1:], strict=True)
