@@ -11,13 +11,13 @@ from training import cases
 
 PATCHES = """
 [net]
-width = 4
+width = 8
 dropout = 0.0
 
 [train]
 seed = 7
-steps = 240
-save = 20
+steps = 180
+save = 60
 mix = [2, 5, 5]
 speck_voxels = 6
 patch = [24, 24]
@@ -25,7 +25,7 @@ patch_z = [16, 24]
 margin = [4, 4]
 margin_z = [2, 4]
 peak_weight = 1.0
-learning_rate = 1e-2
+learning_rate = 4e-3
 weight_decay = 1e-4
 calcium_weight = 1.0
 hu_scale = 0.02

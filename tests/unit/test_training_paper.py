@@ -18,7 +18,7 @@ CONFIG = tomllib.loads((pathlib.Path(cases.CONFIG).parent / "paper.toml").read_t
 
 
 def tiny(scratch, **knobs):
-    tiny_training.prepare(scratch)
+    tiny_training.prepare(scratch, lesions=2)
     config = CONFIG | {"net": CONFIG["net"] | {"width": 4}, "train": CONFIG["train"] | {"cases": 2} | knobs}
     return run.Job(architecture="dilated", plane=finding.Plane.SAGITTAL, config=config, scratch=scratch)
 

@@ -48,13 +48,13 @@ def test_a_tiny_run_learns_to_tell_calcium_from_mimics_that_it_has_not_seen(fini
     images = np.stack([cases.image(hu.astype(np.float32)) for hu in unseen.hu])
     with torch.no_grad():
         answer = torch.sigmoid(net(torch.from_numpy(images))).numpy()
-    assert answer[unseen.label == cases.CALCIUM].mean() > 0.8
-    assert answer[unseen.label == cases.MIMIC].mean() < 0.2
+    assert answer[unseen.label == cases.CALCIUM].mean() > 0.9
+    assert answer[unseen.label == cases.MIMIC].mean() < 0.1
 
 
 def test_the_loss_falls_and_is_logged_with_its_parts_the_rate_and_the_time(finished):
     rows = log(finished)
-    assert [row["step"] for row in rows] == [100, 200, 240]
+    assert [row["step"] for row in rows] == [100, 180]
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     parts = ("loss_voxels", "loss_patches", "loss_dice")
     assert rows[0]["loss"] == pytest.approx(sum(rows[0][part] for part in parts), abs=1e-4)
