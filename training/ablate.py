@@ -49,9 +49,14 @@ class Plan:
     def digest(self) -> str:
         """Return a digest of the variants, and of the weights and thresholds that decide their answers."""
         nets = sorted({variant.nets for variant in self.listed})
-        weights = [_model_set(*each).digest(finding.Profile.DEFAULT) for each in nets]
+        weights = [_model_set(each).digest(finding.Profile.DEFAULT) for each in nets]
         asked = [dataclasses.asdict(dataclasses.replace(each, nets=("", ""))) for each in self.listed]
         return hashlib.sha256(json.dumps([asked, weights]).encode()).hexdigest()
+
+
+def _model_set(nets: variants.Nets) -> manifest.ModelSet:
+    folder, architecture = nets
+    return manifest.load(pathlib.Path(folder) / "manifest.json").model_set(architecture)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,8 +112,8 @@ def run(tasks: Sequence[sets.Phantom], plan: Plan, folder: pathlib.Path, jobs: i
     ValueError where the folder holds records of other nets or variants: they must not be mixed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    there = read(folder)
-    if any(record["digest"] != plan.digest for record in there):
+    there, digest = read(folder), plan.digest
+    if any(record["digest"] != digest for record in there):
         raise ValueError(f"{folder / ROWS} holds rows of other nets or variants: name another folder, or delete it")
     done = {record["name"] for record in there}
     todo = [task for task in tasks if task.name not in done]
@@ -119,7 +124,7 @@ def run(tasks: Sequence[sets.Phantom], plan: Plan, folder: pathlib.Path, jobs: i
             said = came
         else:
             with (folder / ROWS).open("a") as file:
-                file.write(json.dumps(came) + "\n")
+                file.write(json.dumps({**came, "digest": digest}) + "\n")
             said = f"{came['name']} made in {came['making']:.1f} s, judged in {came['seconds']:.1f} s"
         print(f"{number}/{len(todo)} {said}", file=sys.stderr, flush=True)
     return failed
@@ -186,7 +191,6 @@ def judge(task: sets.Phantom, plan: Plan, nets: Mapping[variants.Nets, inference
         verdicts |= _by_variants(made, truth, located, plan, nets)
     return {
         "name": task.name,
-        "digest": plan.digest,
         "positive": bool(truth.any()),
         "making": making,
         "seconds": time.process_time() - began - making,
