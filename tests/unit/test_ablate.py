@@ -107,27 +107,44 @@ def test_both_rules_leave_what_the_pipelines_own_fusion_leaves(
     np.testing.assert_array_equal(changed(ct, said, rule=rule), fused.lesions.mask())
 
 
-def test_a_table_is_made_from_scans_and_a_second_run_judges_none_again(
+def test_a_scan_is_judged_by_every_variant_and_not_again_after_a_kill(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = ablate.planned(MODELS, "plain", {"8": str(MODELS)})
     one_question = [each for each in plan.listed if each.crop == "mm" and each.nets == plan.reference]
     plan = dataclasses.replace(plan, listed=tuple(one_question))
-    tasks = [
-        dataclasses.replace(task, increment=3.0)
-        for task in ablate.phantoms(1, scan.Style(matrix=256, pixel=0.9, noise=12.0))
-    ]
+    positive = ablate.phantoms(1, scan.Style(matrix=256, pixel=0.9, noise=12.0))[1]
+    tasks = [dataclasses.replace(positive, increment=3.0)]
     assert ablate.run(tasks, plan, tmp_path, jobs=1) == []
-    text = ablate.write(plan, tmp_path)
-    assert "measure the software" in text
-    cells = {line.split("|")[1].strip(): line.split("|")[2:] for line in text.splitlines() if line.startswith("| ")}
-    assert cells["base width: 8"] == next(line for name, line in cells.items() if name.startswith("reference"))
-    assert cells[ablate.BASELINE][0].strip() == "0 of 1"
+    (record,) = ablate.read(tmp_path)
+    verdicts = record["rows"]
+    assert verdicts["base width: 8"] == verdicts[plan.listed[0].name]
+    assert verdicts[ablate.BASELINE]["tp"] > 0
+    assert verdicts["2D rule: off"]["tp"] > 0
+    assert not verdicts[ablate.NODE]["negative"]
+    with (tmp_path / ablate.ROWS).open("a") as file:
+        file.write('{"name": "half a li')
     capsys.readouterr()
-    (tmp_path / ablate.ROWS).open("a").write('{"name": "half a li')
     assert ablate.run(tasks, plan, tmp_path, jobs=1) == []
     assert "judged" not in capsys.readouterr().err
-    assert len(ablate.read(tmp_path)) == 2
+    assert ablate.read(tmp_path) == [record]
+    assert "measure the software" in ablate.write(plan, tmp_path)
+
+
+def test_the_table_tells_zeros_from_positives() -> None:
+    def record(positive: bool, negative: bool, *volumes: float) -> ablate.Record:
+        tp, fp, fn = volumes
+        verdict = variants.Verdict(negative=negative, tp=tp, fp=fp, fn=fn)
+        return {"positive": positive, "rows": {"one": dataclasses.asdict(verdict)}}
+
+    records = [
+        record(False, True, 0, 0, 0),
+        record(False, False, 0, 8, 0),
+        record(True, False, 6, 2, 2),
+        record(True, True, 0, 0, 2),
+    ]
+    (line,) = ablate.table(["one"], records).body
+    assert line == ("one", "1 of 2", "1 of 2", 4.0, 0.375, pytest.approx(12 / 18))
 
 
 def test_rows_of_other_variants_are_not_mixed(tmp_path: pathlib.Path) -> None:
