@@ -1,7 +1,8 @@
 """Labelled scans to judge or tune on: named sets of phantoms, copies of a real background, stored data sets.
 
 Seeds of phantoms: 10 000-19 999 internal and 20 000-29 999 external are held out for judging, 40 000 and up are copies
-of a background for judging; 2 000 000 and up validate and tune; training takes 1 000 000 and up, and 0-999 are free.
+of a background for judging; 2 000 000 and up validate and tune; training takes 1 000 000 and up, the
+ablation 700 000-799 999, and 0-999 are free.
 """
 
 import dataclasses
