@@ -101,16 +101,32 @@ class NetSpec:
 class Candidate:
     """Hold one connected set of voxels >= 130 HU in the heart envelope.
 
-    `centre` is the LPS position in mm, `probabilities` each plane's maximum over the candidate's voxels.
+    `centre` is the LPS position in mm, `slice_number` the slice of the series that shows most of it, counted from 1 at
+    the head, `probabilities` each plane's maximum over the candidate's voxels. `reason` says why it has its status;
+    where that is DOUBT, `doubt` is its code.
     """
 
     number: int
     centre: tuple[float, float, float]
+    slice_number: int
     voxels: int
+    volume_mm3: float
     max_hu: float
     probabilities: Mapping[Plane, float]
     status: CandidateStatus
+    reason: reasons.Reason
     doubt: reasons.ReasonCode | None = None
+
+
+def reading_place(
+    status: CandidateStatus, probabilities: Mapping[str, float | None], number: int
+) -> tuple[int, float, int]:
+    """Return the key of the order in which candidates are shown: accepted, in doubt, rejected.
+
+    Within these the largest second-highest probability comes first: how far a second plane supports calcium.
+    """
+    known = sorted((value for value in probabilities.values() if value is not None), reverse=True)
+    return list(CandidateStatus).index(status), -known[1] if len(known) > 1 else 0.0, number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

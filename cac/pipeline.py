@@ -13,6 +13,7 @@ from cac import (
     components,
     decision,
     errors,
+    explain,
     finding,
     fusion,
     heart,
@@ -71,7 +72,11 @@ def find_calcium(
         fused = fusion.fuse(working.scan, found, answers, spec.levels, profile, faded)
     with _timed(seconds, "scores"):
         decided = decision.decide(fused.lesions.count, (*located.doubts, *fused.doubts), study_only)
-        return _placed(_finding(working, found, fused, decided, (profile, seconds)), working, located)
+        why = explain.each(fused, spec.levels, profile)
+        listed = candidates.describe(
+            working.scan, found, fused.best, tuple(zip(fused.status, why, strict=True)), working.slab_of
+        )
+        return _placed(_finding(working, listed, fused, decided, (profile, seconds)), working, located)
 
 
 def _locate(
@@ -119,7 +124,7 @@ def _ask(
 
 def _finding(
     working: slabs.Slabs,
-    found: components.Components,
+    described: tuple[finding.Candidate, ...],
     fused: fusion.Fusion,
     decided: tuple[finding.Outcome, tuple[reasons.Reason, ...]],
     context: tuple[finding.Profile, dict[str, float]],
@@ -139,7 +144,7 @@ def _finding(
         category=agatston.category(score) if scored else None,
         cac_drs=agatston.cac_drs(score) if scored else None,
         lesions=listed,
-        candidates=candidates.describe(working.scan, found, fused.best, fused.status, fused.doubt),
+        candidates=described,
         mask=fused.lesions.mask(),
         doubt_mask=fused.doubt_mask,
         seconds=seconds,

@@ -65,6 +65,17 @@ class ReasonCode(StrEnum):
     THIN_LESION = "thin_lesion", "{count} accepted candidate(s) lie in a single slice of a stack without overlap."
     ERASED_BY_SLABS = "erased_by_slabs", "{count} dense spot(s) on the thin slices vanish in the 3 mm average."
     FADED_BY_SLABS = "faded_by_slabs", "{count} dense spot(s) on the thin slices nearly vanish in the 3 mm average."
+    # One candidate's decision; the doubts above stand for a candidate's too
+    ALL_PLANES_ACCEPT = "all_planes_accept", "All three planes accept {voxels} voxel(s) of it: {planes}."
+    NO_PLANE_SUSPECTS = "no_plane_suspects", "No plane suspects calcium: {planes}."
+    ONE_PLANE_ALONE = (
+        "one_plane_alone",
+        "Only the {plane} plane suspects calcium ({suspects}; alone it must reach {high}); {others}.",
+    )
+    FLAT_OBJECT = (
+        "flat_object",
+        "All three planes accept voxels of it, but these make a 2D object: dropped by the 2D rule {where}.",
+    )
     NON_FINITE = "non_finite", "A net answered with a value that is not a number."
     NO_CALCIUM = "no_calcium", "No candidate at or above 130 HU near the heart is accepted or in doubt."
     PROFILE_NOT_DEFAULT = "profile_not_default", "The paper profile is for study and can lower nothing."

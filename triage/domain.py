@@ -256,6 +256,10 @@ class Ticket:
     """What the assembler found missing: makes the result INDETERMINATE at best."""
 
 
+NO_PROVIDER = "none"
+"""What a result states as its provider where no net answered."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunResult:
     """Hold what a finished run writes, in one transaction with its flag. Paths are relative to the results folder."""

@@ -11,8 +11,7 @@ from cac import finding, pipeline, reasons, suitability, volume
 from triage import domain, eligibility, errors
 from triage.dicom import reading
 
-NO_PROVIDER = "none"
-"""What a result states as its provider where no net ran."""
+NO_PROVIDER = domain.NO_PROVIDER
 
 
 class Engine(Protocol):

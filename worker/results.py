@@ -90,11 +90,14 @@ def candidate(each: finding.Candidate) -> dict[str, Any]:
     return {
         "number": each.number,
         "centre": each.centre,
+        "slice_number": each.slice_number,
         "voxels": each.voxels,
+        "volume_mm3": each.volume_mm3,
         "max_hu": each.max_hu,
         "probabilities": {plane.value: value for plane, value in each.probabilities.items()},
         "status": each.status.value,
         "doubt": each.doubt.value if each.doubt else None,
+        "reason": {"code": each.reason.code.value, "text": each.reason.text},
     }
 
 

@@ -54,7 +54,10 @@ class Run(tables.Base):
 
 
 class Candidate(tables.Base):
-    """Hold one candidate with its three probabilities; the centre is (x, y, z) in mm, LPS."""
+    """Hold one candidate with its three probabilities; the centre is (x, y, z) in mm, LPS.
+
+    Slice, volume and reason are empty in runs from before revision 0005, which kept none.
+    """
 
     __tablename__ = "candidate"
 
@@ -68,6 +71,10 @@ class Candidate(tables.Base):
     coronal: orm.Mapped[float | None]
     status: orm.Mapped[str] = orm.mapped_column(sa.String(32))
     doubt: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    slice_number: orm.Mapped[int | None]
+    volume_mm3: orm.Mapped[float | None]
+    reason: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    sentence: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
 
 
 class Lesion(tables.Base):
@@ -86,15 +93,18 @@ class Lesion(tables.Base):
 
 
 _PLANES = ("axial", "sagittal", "coronal")
-_CANDIDATE = ("number", "centre", "voxels", "max_hu", "status", "doubt")
+_CANDIDATE = ("number", "centre", "slice_number", "voxels", "volume_mm3", "max_hu", "status", "doubt")
 _LESION = ("number", "centre", "slices", "max_hu", "agatston", "volume_mm3", "mass_mg")
 
 
 def candidate_row(run_id: int, one: Mapping[str, Any]) -> Candidate:
     """Build the row of a candidate, named as in `cac.finding.Candidate`."""
     probabilities: Mapping[str, float] = one.get("probabilities") or {}
+    why: Mapping[str, str] = one.get("reason") or {}
     return Candidate(
         run_id=run_id,
+        reason=why.get("code"),
+        sentence=why.get("text"),
         **{name: _plain(one.get(name)) for name in _CANDIDATE},
         **{plane: _plain(probabilities.get(plane)) for plane in _PLANES},
     )
@@ -105,6 +115,7 @@ def candidate_values(one: Candidate) -> Mapping[str, Any]:
     return {
         **{name: getattr(one, name) for name in _CANDIDATE},
         "probabilities": {plane: getattr(one, plane) for plane in _PLANES},
+        "reason": None if one.reason is None else {"code": one.reason, "text": one.sentence},
     }
 
 

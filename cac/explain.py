@@ -1,0 +1,81 @@
+"""Why each candidate was accepted, left in doubt or rejected: a code and a sentence with the thresholds in force."""
+
+from collections.abc import Mapping
+
+from cac import finding, fusion, reasons
+
+_FLAT = "All three planes accept voxels of it, but these make a 2D object (one voxel thick)"
+_DOUBTS = {
+    reasons.ReasonCode.ERASED_BY_SLABS: "The thin slices show a dense spot here that vanishes in the 3 mm average: "
+    "the nets cannot judge it.",
+    reasons.ReasonCode.FADED_BY_SLABS: "The thin slices show a dense spot here of which the 3 mm average leaves little: "
+    "the nets cannot judge the rest.",
+    reasons.ReasonCode.THIN_LESION: f"{_FLAT}: real calcium can look so where slices do not overlap.",
+}
+
+
+def each(
+    fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels], profile: finding.Profile
+) -> tuple[reasons.Reason, ...]:
+    """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
+    agreed = fused.agreed.tolist()
+    best = {plane: values.tolist() for plane, values in fused.best.items()}
+    why = []
+    for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):
+        seen = {plane: values[number] for plane, values in best.items()}
+        if doubt is not None:
+            text = _DOUBTS.get(doubt) or _disagreement(seen, levels, bool(agreed[number]))
+            why.append(reasons.Reason(code=doubt, text=text))
+        elif status is finding.CandidateStatus.ACCEPTED:
+            facts = _against(seen, {plane: each.accept for plane, each in levels.items()})
+            why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, voxels=agreed[number], planes=facts))
+        elif agreed[number]:
+            where = "of the paper" if profile is finding.Profile.PAPER else "for overlapping slices"
+            why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT, where=where))
+        else:
+            why.append(_rejection(seen, levels))
+    return tuple(why)
+
+
+def _rejection(
+    seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels]
+) -> reasons.Reason:
+    """Say which planes said no: at most one suspects calcium, for two would be a doubt."""
+    low = {plane: each.low for plane, each in levels.items()}
+    suspecting = [plane for plane in seen if seen[plane] >= low[plane]]
+    if not suspecting:
+        return reasons.reason(reasons.ReasonCode.NO_PLANE_SUSPECTS, planes=_against(seen, low))
+    alone = suspecting[0]
+    return reasons.reason(
+        reasons.ReasonCode.ONE_PLANE_ALONE,
+        plane=alone,
+        suspects=f"{seen[alone]:.3g} >= {low[alone]:.3g}",
+        high=f"{levels[alone].high:.3g}",
+        others=_against({plane: value for plane, value in seen.items() if plane is not alone}, low),
+    )
+
+
+def _disagreement(
+    seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels], agreed: bool
+) -> str:
+    """Say what keeps a candidate from both ends."""
+    if agreed:
+        return f"{_FLAT}, while it is thicker itself: the 2D rule cannot drop it without a doubt."
+    accept = {plane: each.accept for plane, each in levels.items()}
+    refusing = {plane: value for plane, value in seen.items() if value < accept[plane]}
+    if not refusing:
+        return f"Each plane accepts voxels of it, but none is accepted by all: {_against(seen, accept)}."
+    high = {plane: each.high for plane, each in levels.items()}
+    sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
+    low = {plane: each.low for plane, each in levels.items()}
+    two = {plane: value for plane, value in seen.items() if value >= low[plane]}
+    cause = f"one so sure is a doubt ({_against(sure, high)})" if sure else f"two suspect it ({_against(two, low)})"
+    return f"Not all planes accept it ({_against(refusing, accept)}), but {cause}."
+
+
+def _against(seen: Mapping[finding.Plane, float], threshold: Mapping[finding.Plane, float]) -> str:
+    """List planes' best probabilities beside a threshold."""
+    return ", ".join(
+        f"{plane} {value:.3g} {'>=' if value >= threshold[plane] else '<'} {threshold[plane]:.3g}"
+        for plane, value in seen.items()
+    )
