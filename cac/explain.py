@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from cac import finding, fusion, reasons
 
-_FLAT = "All three planes accept voxels of it, but these make a 2D object (one voxel thick)"
+_FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
+_THICKER = f"{_FLAT}, while it is thicker itself: the 2D rule cannot drop it without a doubt."
 _DOUBTS = {
     reasons.ReasonCode.ERASED_BY_SLABS: "The thin slices show a dense spot here that vanishes in the 3 mm average: "
     "the nets cannot judge it.",
-    reasons.ReasonCode.FADED_BY_SLABS: "The thin slices show a dense spot here of which the 3 mm average leaves little: "
+    reasons.ReasonCode.FADED_BY_SLABS: "The thin slices show a dense spot here that the 3 mm average all but loses: "
     "the nets cannot judge the rest.",
     reasons.ReasonCode.THIN_LESION: f"{_FLAT}: real calcium can look so where slices do not overlap.",
 }
@@ -24,11 +25,11 @@ def each(
     for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):
         seen = {plane: values[number] for plane, values in best.items()}
         if doubt is not None:
-            text = _DOUBTS.get(doubt) or _disagreement(seen, levels, bool(agreed[number]))
+            text = _DOUBTS.get(doubt) or (_THICKER if agreed[number] else _disagreement(seen, levels, fused.accept))
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
-            facts = _against(seen, {plane: each.accept for plane, each in levels.items()})
-            why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, voxels=agreed[number], planes=facts))
+            facts = {"voxels": agreed[number], "planes": _against(seen, fused.accept)}
+            why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, **facts))
         elif agreed[number]:
             where = "of the paper" if profile is finding.Profile.PAPER else "for overlapping slices"
             why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT, where=where))
@@ -37,31 +38,28 @@ def each(
     return tuple(why)
 
 
-def _rejection(
-    seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels]
-) -> reasons.Reason:
-    """Say which planes said no: at most one suspects calcium, for two would be a doubt."""
+def _rejection(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels]) -> reasons.Reason:
+    """Say which planes said no: at most one reaches its low threshold, for two would be a doubt."""
     low = {plane: each.low for plane, each in levels.items()}
-    suspecting = [plane for plane in seen if seen[plane] >= low[plane]]
-    if not suspecting:
+    reaching = [plane for plane in seen if seen[plane] >= low[plane]]
+    if not reaching:
         return reasons.reason(reasons.ReasonCode.NO_PLANE_SUSPECTS, planes=_against(seen, low))
-    alone = suspecting[0]
+    alone = reaching[0]
     return reasons.reason(
         reasons.ReasonCode.ONE_PLANE_ALONE,
         plane=alone,
-        suspects=f"{seen[alone]:.3g} >= {low[alone]:.3g}",
+        own=f"{seen[alone]:.3g} >= {low[alone]:.3g}",
         high=f"{levels[alone].high:.3g}",
         others=_against({plane: value for plane, value in seen.items() if plane is not alone}, low),
     )
 
 
 def _disagreement(
-    seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels], agreed: bool
+    seen: Mapping[finding.Plane, float],
+    levels: Mapping[finding.Plane, finding.Levels],
+    accept: Mapping[finding.Plane, float],
 ) -> str:
-    """Say what keeps a candidate from both ends."""
-    if agreed:
-        return f"{_FLAT}, while it is thicker itself: the 2D rule cannot drop it without a doubt."
-    accept = {plane: each.accept for plane, each in levels.items()}
+    """Say what keeps a candidate of which all planes accept no voxel from being rejected."""
     refusing = {plane: value for plane, value in seen.items() if value < accept[plane]}
     if not refusing:
         return f"Each plane accepts voxels of it, but none is accepted by all: {_against(seen, accept)}."
@@ -69,7 +67,11 @@ def _disagreement(
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
     low = {plane: each.low for plane, each in levels.items()}
     two = {plane: value for plane, value in seen.items() if value >= low[plane]}
-    cause = f"one so sure is a doubt ({_against(sure, high)})" if sure else f"two suspect it ({_against(two, low)})"
+    cause = (
+        f"one so high is a doubt ({_against(sure, high)})"
+        if sure
+        else f"two reach their threshold of doubt ({_against(two, low)})"
+    )
     return f"Not all planes accept it ({_against(refusing, accept)}), but {cause}."
 
 

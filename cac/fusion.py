@@ -18,12 +18,14 @@ _FINE_PIXEL_MM = 0.5
 class Fusion:
     """Hold what became of each candidate.
 
-    `best` is each plane's maximum over a candidate's voxels, `agreed` how many of these all planes accept, before the
-    clean-up; `status` and `doubt` run over the candidates; `lesions` are the connected accepted voxels after the
-    clean-up; `doubt_mask` shows the candidates in doubt and the pieces the 2D rule put in doubt.
+    `best` is each plane's maximum over a candidate's voxels, `agreed` how many of these all planes accept before the
+    clean-up, `accept` the thresholds in force for that; `status` and `doubt` run over the candidates; `lesions` are the
+    connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the pieces the 2D rule
+    put in doubt.
     """
 
     best: dict[finding.Plane, volume.FloatArray]
+    accept: Mapping[finding.Plane, float]
     agreed: components.IntArray
     status: tuple[finding.CandidateStatus, ...]
     doubt: tuple[reasons.ReasonCode | None, ...]
@@ -81,8 +83,15 @@ def fuse(
         finding.CandidateStatus.ACCEPTED if kept else _without(code)
         for kept, code in zip(survives.tolist(), doubt, strict=True)
     )
-    count = found.totals(agreed.astype(np.int64)).astype(np.int64)
-    return Fusion(best=best, agreed=count, status=status, doubt=doubt, lesions=lesions, doubt_mask=doubt_mask)
+    return Fusion(
+        best=best,
+        accept=accept,
+        agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
+        status=status,
+        doubt=doubt,
+        lesions=lesions,
+        doubt_mask=doubt_mask,
+    )
 
 
 def _passed(

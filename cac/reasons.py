@@ -67,14 +67,14 @@ class ReasonCode(StrEnum):
     FADED_BY_SLABS = "faded_by_slabs", "{count} dense spot(s) on the thin slices nearly vanish in the 3 mm average."
     # One candidate's decision; the doubts above stand for a candidate's too
     ALL_PLANES_ACCEPT = "all_planes_accept", "All three planes accept {voxels} voxel(s) of it: {planes}."
-    NO_PLANE_SUSPECTS = "no_plane_suspects", "No plane suspects calcium: {planes}."
+    NO_PLANE_SUSPECTS = "no_plane_suspects", "No plane reaches its threshold of doubt: {planes}."
     ONE_PLANE_ALONE = (
         "one_plane_alone",
-        "Only the {plane} plane suspects calcium ({suspects}; alone it must reach {high}); {others}.",
+        "Only the {plane} plane reaches its threshold of doubt ({own}; alone it must reach {high}): {others}.",
     )
     FLAT_OBJECT = (
         "flat_object",
-        "All three planes accept voxels of it, but these make a 2D object: dropped by the 2D rule {where}.",
+        "All three planes accept voxels of it, but these are a 2D object: dropped by the 2D rule {where}.",
     )
     NON_FINITE = "non_finite", "A net answered with a value that is not a number."
     NO_CALCIUM = "no_calcium", "No candidate at or above 130 HU near the heart is accepted or in doubt."

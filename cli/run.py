@@ -38,6 +38,7 @@ def run(
         Literal["default", "paper"],
         typer.Option(help="'paper' is the published way, for study: it can lower nothing."),
     ] = "default",
+    everything: Annotated[bool, typer.Option("--all", help="List the rejected candidates too.")] = False,
     ignore_suitability: Annotated[
         bool, typer.Option("--ignore-suitability", help="Analyse unsuitable series too, for study: can lower nothing.")
     ] = False,
@@ -68,7 +69,7 @@ def run(
             sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
             sys.stdout.flush()
     if not as_json:
-        _show(results)
+        _show(results, everything)
     if failed:
         console.refuse(f"{failed} of {len(series)} series could not be analysed.")
 
@@ -96,8 +97,10 @@ def _one(series: "series_files.SeriesFiles", bench: _Bench) -> dict[str, Any]:
     return results.describe(analysis, hashes)
 
 
-def _show(results: list[dict[str, Any]]) -> None:
+def _show(results: list[dict[str, Any]], everything: bool) -> None:
     import rich.table
+
+    from cli import candidates
 
     table = rich.table.Table("series", "images", "outcome", "Agatston", "category", "seconds", "why")
     for result in results:
@@ -113,4 +116,6 @@ def _show(results: list[dict[str, Any]]) -> None:
         )
     shown = console.out()
     shown.print(table)
+    for result in results:
+        candidates.show(shown, result, everything=everything)
     shown.print("Research software. An outcome speaks of coronary calcium only.")

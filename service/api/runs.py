@@ -8,7 +8,7 @@ from fastapi import responses
 
 from service.api import deps, problems, schemas
 from triage import errors
-from triage.db import runs
+from triage.db import candidates, runs
 
 router = fastapi.APIRouter(prefix="/api/v1", tags=["runs"], responses=problems.documented(404))
 
@@ -34,6 +34,22 @@ def run_again(desk: deps.AtDesk, series_uid: schemas.Uid, response: fastapi.Resp
 def read_run(desk: deps.AtDesk, run_id: RunId) -> schemas.Run:
     """Return a run: every candidate with its three probabilities, lesions, scores, timings and hashes."""
     return schemas.run_of(runs.get(desk.db, run_id))
+
+
+@router.get("/runs/{run_id}/candidates", summary="Why: a run's candidates with their reasons")
+def read_candidates(
+    desk: deps.AtDesk, run_id: RunId, filters: Annotated[schemas.CandidateFilters, fastapi.Query()]
+) -> schemas.CandidatesPage:
+    """Return candidates: accepted, in doubt, rejected; within each the largest second-highest probability first.
+
+    Each has its three probabilities, size, place, decision and the reason for it. `kept` says whether a run has any:
+    where no candidate was judged, `items` is null. Give `next` back as `cursor` for the following page.
+    """
+    try:
+        page = candidates.page(desk.db, run_id, filters.status, filters.cursor, filters.limit)
+    except candidates.UnknownCursor as exc:
+        raise problems.Invalid("cursor", str(exc)) from exc
+    return schemas.CandidatesPage.model_validate(page)
 
 
 @router.get(

@@ -5,8 +5,9 @@ from typing import Annotated, Any, TypeAlias
 
 import pydantic
 
+from cac import finding
 from triage import domain
-from triage.db import runs
+from triage.db import candidates, runs
 
 EXAMPLE_STUDY = "2.25.164830271836472910364"
 EXAMPLE_SERIES = "2.25.264830271836472910365"
@@ -180,15 +181,53 @@ class Probabilities(Shown):
 
 
 class Candidate(Shown):
-    """A connected set of voxels at or above 130 HU near the heart; the centre is LPS, in mm."""
+    """A connected set of voxels at or above 130 HU near the heart; the centre is LPS, in mm.
+
+    Slice, volume and reason are null in runs that were made before these were kept.
+    """
 
     number: int = pydantic.Field(examples=[1])
     centre: list[float] = pydantic.Field(examples=[[12.5, -20.0, 35.5]])
+    slice_number: int | None = pydantic.Field(
+        examples=[23], description="The slice of the series that shows most of it, from 1 at the head."
+    )
     voxels: int = pydantic.Field(examples=[18])
+    volume_mm3: float | None = pydantic.Field(examples=[28.1])
     max_hu: float = pydantic.Field(examples=[412.0])
     probabilities: Probabilities
     status: str = pydantic.Field(examples=["accepted"], description="accepted, doubt or rejected")
     doubt: str | None = pydantic.Field(examples=[None], description="The reason code of the doubt, if any.")
+    reason: Reason | None = pydantic.Field(
+        examples=[
+            {"code": "all_planes_accept", "text": "All three planes accept 18 voxel(s) of it: axial 0.97 >= 0.5."}
+        ],
+        description="Why it has its status, with the thresholds in force.",
+    )
+
+
+class CandidateFilters(pydantic.BaseModel):
+    """Which candidates of a run a page holds."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    status: list[finding.CandidateStatus] = pydantic.Field(default=[], description="May be repeated; none means all.")
+    limit: int = pydantic.Field(default=50, ge=1, le=500)
+    cursor: str | None = pydantic.Field(default=None, max_length=20, description="`next` of the page before.")
+
+
+class CandidatesPage(Shown):
+    """A page of a run's candidates; `next` is the cursor of the following one, null on the last."""
+
+    kept: candidates.Kept = pydantic.Field(
+        examples=["explained"], description="; ".join(f"{each.value}: {each.sentence}" for each in candidates.Kept)
+    )
+    about: str = pydantic.Field(examples=[candidates.Kept.EXPLAINED.sentence], description="`kept` as a sentence.")
+    counts: dict[finding.CandidateStatus, int] | None = pydantic.Field(
+        examples=[{"accepted": 1, "doubt": 0, "rejected": 41}],
+        description="Of the whole run; null where no candidate was judged.",
+    )
+    items: list[Candidate] | None = pydantic.Field(description="Null, not empty, where no candidate was judged.")
+    next: str | None = pydantic.Field(examples=[None])
 
 
 class Lesion(Shown):

@@ -113,11 +113,14 @@ def test_a_finished_run_holds_candidates_lesions_and_timings(queued):
     candidate = {
         "number": 1,
         "centre": (1.0, 2.0, 3.0),
+        "slice_number": 4,
         "voxels": 9,
+        "volume_mm3": 9.0,
         "max_hu": 410.0,
         "probabilities": {"axial": 0.9, "sagittal": 0.8, "coronal": 0.7},
         "status": "accepted",
         "doubt": None,
+        "reason": {"code": "all_planes_accept", "text": "All three planes accept 9 voxel(s) of it."},
     }
     lesion = {
         "number": 1,

@@ -103,10 +103,13 @@ def test_a_candidate_names_the_slice_that_is_shown(monkeypatch: pytest.MonkeyPat
     each = finding.Candidate(
         number=1,
         centre=(0.0, 0.0, -9.0),
+        slice_number=4,
         voxels=3,
+        volume_mm3=2.0,
         max_hu=150.0,
         probabilities=dict.fromkeys(finding.Plane, 0.3),
         status=finding.CandidateStatus.REJECTED,
+        reason=reasons.reason(reasons.ReasonCode.NO_PLANE_SUSPECTS, planes=""),
     )
     found = _finding(finding.Outcome.ABSENT, np.zeros(SHAPE, bool), candidates=(each,))
     assert _shown(found, monkeypatch)[:-1] == ["z = -9.0 mm"]

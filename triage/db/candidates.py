@@ -37,12 +37,20 @@ class UnknownCursor(errors.NotFound):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Page:
-    """Hold a page of a run's candidates; `counts` are of the whole run, `next` is None on the last page."""
+    """Hold a page of a run's candidates; `next` is None on the last.
+
+    `counts` are of the whole run. They and `items` are None where no candidate was judged: that is not "none found".
+    """
 
     kept: Kept
-    counts: Mapping[finding.CandidateStatus, int]
-    items: tuple[Mapping[str, Any], ...]
-    next: str | None
+    counts: Mapping[finding.CandidateStatus, int] | None = None
+    items: tuple[Mapping[str, Any], ...] | None = None
+    next: str | None = None
+
+    @property
+    def about(self) -> str:
+        """Return what is known, as a sentence."""
+        return self.kept.sentence
 
 
 def page(
@@ -60,6 +68,8 @@ def page(
         rows = open_session.scalars(sa.select(results.Candidate).where(results.Candidate.run_id == run_id))
         found = [results.candidate_values(row) for row in rows]
         kept = _kept(run, found)
+    if kept in (Kept.NOT_JUDGED, Kept.NOT_ENDED):
+        return Page(kept=kept)
     placed = sorted(found, key=_place)
     counted = collections.Counter(one["status"] for one in found)
     start = _start(placed, cursor)

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from cac import candidates, components, explain, finding, fusion, reasons, volume
+
+Code, Status, Plane = reasons.ReasonCode, finding.CandidateStatus, finding.Plane
+LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in Plane}
+SHAPE = (6, 12, 12)
+CUBE = (slice(1, 3), slice(2, 4), slice(2, 4))
+FLAT = (slice(4, 5), slice(8, 10), slice(8, 10))
+
+
+def scan_of(place: tuple[slice, ...], *, increment: float = 1.5, hu: float = 300) -> volume.Volume:
+    values = np.zeros(SHAPE, dtype=np.float32)
+    values[place] = hu
+    return volume.Volume(hu=values, spacing=(increment, 0.5, 0.5), thickness=3.0)
+
+
+def why(
+    scan: volume.Volume,
+    *answers: float | np.ndarray,
+    profile: finding.Profile = finding.Profile.DEFAULT,
+    faded: bool = False,
+) -> tuple[Status, reasons.Reason]:
+    """Return what becomes of the scan's one candidate and why; answers are a number or a map a plane."""
+    found = components.find(scan.hu > 0)
+    maps = {
+        p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in zip(Plane, answers, strict=True)
+    }
+    fused = fusion.fuse(scan, found, maps, LEVELS, profile, found.voxels[:1] if faded else None)
+    (reason,) = explain.each(fused, LEVELS, profile)
+    return fused.status[0], reason
+
+
+def test_an_accepted_candidate_names_all_three_planes_and_their_thresholds() -> None:
+    status, reason = why(scan_of(CUBE), 0.9, 0.8, 0.7)
+    assert (status, reason.code) == (Status.ACCEPTED, Code.ALL_PLANES_ACCEPT)
+    assert reason.text == (
+        "All three planes accept 8 voxel(s) of it: axial 0.9 >= 0.5, sagittal 0.8 >= 0.5, coronal 0.7 >= 0.5."
+    )
+
+
+def test_a_candidate_that_no_plane_suspects_says_so() -> None:
+    status, reason = why(scan_of(CUBE), 0.1, 0.19, 0.0)
+    assert (status, reason.code) == (Status.REJECTED, Code.NO_PLANE_SUSPECTS)
+    assert "axial 0.1 < 0.2, sagittal 0.19 < 0.2, coronal 0 < 0.2" in reason.text
+
+
+@pytest.mark.parametrize("alone", list(Plane))
+def test_a_plane_that_stands_alone_is_named_and_so_are_those_that_said_no(alone: finding.Plane) -> None:
+    status, reason = why(scan_of(CUBE), *(0.7 if plane is alone else 0.1 for plane in Plane))
+    assert (status, reason.code) == (Status.REJECTED, Code.ONE_PLANE_ALONE)
+    assert f"Only the {alone} plane reaches its threshold of doubt (0.7 >= 0.2; alone it must reach 0.8)" in reason.text
+    assert all(f"{plane} 0.1 < 0.2" in reason.text for plane in Plane if plane is not alone)
+
+
+def test_what_the_2d_rule_dropped_says_so() -> None:
+    status, reason = why(scan_of(FLAT), 0.9, 0.9, 0.9)
+    assert (status, reason.code) == (Status.REJECTED, Code.FLAT_OBJECT)
+    assert reason.text.endswith("dropped by the 2D rule for overlapping slices.")
+
+
+def test_what_the_papers_2d_rule_dropped_says_so() -> None:
+    status, reason = why(scan_of(FLAT, increment=3.0), 0.9, 0.9, 0.9, profile=finding.Profile.PAPER)
+    assert (status, reason.code) == (Status.REJECTED, Code.FLAT_OBJECT)
+    assert "of the paper" in reason.text
+
+
+def test_a_2d_object_without_overlap_is_doubted_for_that() -> None:
+    status, reason = why(scan_of(FLAT, increment=3.0), 0.9, 0.9, 0.9)
+    assert (status, reason.code) == (Status.DOUBT, Code.THIN_LESION)
+    assert "2D object" in reason.text
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        ((0.3, 0.25, 0.1), "two reach their threshold of doubt (axial 0.3 >= 0.2, sagittal 0.25 >= 0.2)"),
+        ((0.9, 0.1, 0.1), "(sagittal 0.1 < 0.5, coronal 0.1 < 0.5), but one so high is a doubt (axial 0.9 >= 0.8)"),
+        ((0.9, 0.9, 0.4), "Not all planes accept it (coronal 0.4 < 0.5)"),
+    ],
+)
+def test_a_doubt_names_who_refuses_and_who_insists(answers: tuple[float, ...], sentence: str) -> None:
+    status, reason = why(scan_of(CUBE), *answers)
+    assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
+    assert sentence in reason.text
+
+
+def test_planes_that_accept_different_voxels_are_a_doubt_that_says_so() -> None:
+    left, right = np.zeros((2, *SHAPE), dtype=np.float32)
+    left[:, :, 2], right[:, :, 3] = 0.9, 0.9
+    status, reason = why(scan_of(CUBE), left, right, right)
+    assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
+    assert "none is accepted by all" in reason.text
+
+
+def test_a_thick_candidate_of_which_one_slice_is_agreed_on_says_so() -> None:
+    one = np.zeros(SHAPE, dtype=np.float32)
+    one[1] = 0.9
+    status, reason = why(scan_of(CUBE), one, 0.9, 0.9)
+    assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
+    assert "thicker itself" in reason.text
+
+
+def test_what_the_slabs_erased_or_faded_says_so() -> None:
+    assert why(scan_of(CUBE, hu=120), 0.9, 0.9, 0.9)[1].code is Code.ERASED_BY_SLABS
+    status, reason = why(scan_of(CUBE), 0.0, 0.0, 0.0, faded=True)
+    assert (status, reason.code) == (Status.DOUBT, Code.FADED_BY_SLABS)
+    assert "thin slices" in reason.text
+
+
+def test_no_reason_leaves_a_fact_unfilled() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        scan = scan_of(CUBE if rng.random() < 0.5 else FLAT, increment=rng.choice([1.5, 3.0]))
+        profile = finding.Profile.PAPER if rng.random() < 0.3 else finding.Profile.DEFAULT
+        status, reason = why(scan, *rng.random(3), profile=profile)
+        assert reason.text.endswith(".")
+        assert not set("{}") & set(reason.text)
+        doubts = {Code.THIN_LESION, Code.CANDIDATE_IN_DOUBT}
+        assert (reason.code in doubts) == (status is Status.DOUBT)
+        assert (reason.code is Code.ALL_PLANES_ACCEPT) == (status is Status.ACCEPTED)
+
+
+def test_without_candidates_there_is_nothing_to_explain() -> None:
+    scan = scan_of(CUBE, hu=0)
+    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    nothing = {plane: np.empty(0, np.float32) for plane in Plane}
+    fused = fusion.fuse(scan, found, nothing, LEVELS, finding.Profile.DEFAULT)
+    assert explain.each(fused, LEVELS, finding.Profile.DEFAULT) == ()
+    assert candidates.describe(scan, found, fused.best, (), np.arange(SHAPE[0])) == ()
