@@ -47,7 +47,7 @@ def test_the_description_has_examples_and_problem_documents(tmp_path):
     schemas = described["components"]["schemas"]
     assert "Problem" in schemas
     assert "HTTPValidationError" not in schemas
-    for name in ("WorklistItem", "Flag", "Run", "Candidate", "Lesion", "Series"):
+    for name in ("WorklistItem", "Flag", "Run", "Candidate", "CandidatesPage", "Lesion", "Series"):
         missing = [
             field
             for field, stated in schemas[name]["properties"].items()

@@ -7,11 +7,14 @@ ABSENT, PRESENT = domain.Outcome.ABSENT, domain.Outcome.PRESENT
 CANDIDATE = {
     "number": 1,
     "centre": (1.0, 2.0, 3.0),
+    "slice_number": 7,
     "voxels": 12,
+    "volume_mm3": 9.0,
     "max_hu": 312.0,
     "probabilities": {"axial": 0.9, "sagittal": 0.8, "coronal": 0.7},
     "status": "accepted",
     "doubt": None,
+    "reason": {"code": "all_planes_accept", "text": "All three planes accept 12 voxel(s) of it."},
 }
 LESION = {
     "number": 1,
@@ -83,7 +86,9 @@ def test_a_study_shows_its_series_and_their_newest_run(api):
     assert (series["newest_run"]["number"], series["newest_run"]["outcome"]) == (1, "present")
 
 
-@pytest.mark.parametrize("path", ["studies/1.2.3", "studies/1.2.3/flag", "series/1.2.3/runs", "runs/77"])
+@pytest.mark.parametrize(
+    "path", ["studies/1.2.3", "studies/1.2.3/flag", "series/1.2.3/runs", "runs/77", "runs/77/candidates"]
+)
 def test_what_is_not_known_is_a_problem_document(api, path):
     answer = api.client.get(f"/api/v1/{path}")
     assert answer.status_code == 404

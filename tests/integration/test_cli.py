@@ -11,6 +11,7 @@ import time
 import listening
 import pytest
 import small_ct
+import working
 
 
 def cli(*arguments: object, home: pathlib.Path, seconds: float = 60, **settings: object):
@@ -127,3 +128,17 @@ def test_run_prints_one_json_object_a_series_and_nothing_else(tmp_path):
         assert written == result
     reasons = {reason["code"] for result in results for reason in result["reasons"]}
     assert "kvp_not_120" in reasons
+
+
+def test_run_shows_why_and_lists_the_rejected_on_demand(tmp_path):
+    working.phantom_files(tmp_path / "ct")
+    told = cli("run", tmp_path / "ct", "--all", "--out", tmp_path / "out", home=tmp_path, seconds=180)
+    assert told.returncode == 0, told.stderr
+    (written,) = (tmp_path / "out").glob("*/result.json")
+    found = json.loads(written.read_text())["candidates"]
+    counts = {status: sum(one["status"] == status for one in found) for status in ("accepted", "doubt", "rejected")}
+    assert counts["accepted"] + counts["doubt"] > 0
+    counted = "{accepted} accepted, {doubt} in doubt, {rejected} rejected.".format(**counts)
+    assert f"candidates >= 130 HU in the heart region: {counted}" in told.stdout
+    assert all(one["reason"]["text"] and one["volume_mm3"] > 0 for one in found)
+    assert all(one["reason"]["code"][:6] in told.stdout for one in found)
