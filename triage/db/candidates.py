@@ -65,8 +65,9 @@ def page(
         run = open_session.get(results.Run, run_id)
         if run is None:
             raise errors.NotFound("no such run is known")
-        rows = open_session.scalars(sa.select(results.Candidate).where(results.Candidate.run_id == run_id))
-        found = [results.candidate_values(row) for row in rows]
+        rows = results.Candidate.__table__
+        asked = sa.select(rows).where(rows.c.run_id == run_id)
+        found = [results.candidate_values(row) for row in open_session.execute(asked)]
         kept = _kept(run, found)
     if kept in (Kept.NOT_JUDGED, Kept.NOT_ENDED):
         return Page(kept=kept)

@@ -97,20 +97,20 @@ _CANDIDATE = ("number", "centre", "slice_number", "voxels", "volume_mm3", "max_h
 _LESION = ("number", "centre", "slices", "max_hu", "agatston", "volume_mm3", "mass_mg")
 
 
-def candidate_row(run_id: int, one: Mapping[str, Any]) -> Candidate:
-    """Build the row of a candidate, named as in `cac.finding.Candidate`."""
+def candidate_row(run_id: int, one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a candidate, named as in `cac.finding.Candidate`; hundreds go in as one plain statement."""
     probabilities: Mapping[str, float] = one.get("probabilities") or {}
     why: Mapping[str, str] = one.get("reason") or {}
-    return Candidate(
-        run_id=run_id,
-        reason=why.get("code"),
-        sentence=why.get("text"),
+    return {
+        "run_id": run_id,
+        "reason": why.get("code"),
+        "sentence": why.get("text"),
         **{name: _plain(one.get(name)) for name in _CANDIDATE},
         **{plane: _plain(probabilities.get(plane)) for plane in _PLANES},
-    )
+    }
 
 
-def candidate_values(one: Candidate) -> Mapping[str, Any]:
+def candidate_values(one: Candidate | sa.Row[Any]) -> Mapping[str, Any]:
     """Return a candidate's row as it was given."""
     return {
         **{name: getattr(one, name) for name in _CANDIDATE},

@@ -153,7 +153,9 @@ def finish(
         run.outcome, run.reasons = outcome, why
         run.phase, run.ended_at = domain.RunPhase.DONE, now
         run.lease_token, run.lease_until = "", None
-        open_session.add_all(results.candidate_row(run.id, one) for one in result.candidates)
+        if result.candidates:
+            rows = [results.candidate_row(run.id, one) for one in result.candidates]
+            open_session.execute(sa.insert(results.Candidate.__table__), rows)  # type: ignore[arg-type]
         open_session.add_all(results.lesion_row(run.id, one) for one in result.lesions)
         failed = outcome is domain.Outcome.FAILED
         flags.move(series, domain.SeriesState.FAILED if failed else domain.SeriesState.DONE)
