@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
@@ -19,16 +21,16 @@ def each(
     fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels], profile: finding.Profile
 ) -> tuple[reasons.Reason, ...]:
     """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
-    agreed = fused.agreed.tolist()
+    agreed, levels = fused.agreed.tolist(), _in_force(fused, levels)
     best = {plane: values.tolist() for plane, values in fused.best.items()}
     why = []
     for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):
         seen = {plane: values[number] for plane, values in best.items()}
         if doubt is not None:
-            text = _DOUBTS.get(doubt) or (_THICKER if agreed[number] else _disagreement(seen, levels, fused.accept))
+            text = _DOUBTS.get(doubt) or (_THICKER if agreed[number] else _disagreement(seen, levels))
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
-            facts = {"voxels": agreed[number], "planes": _against(seen, fused.accept)}
+            facts = {"voxels": agreed[number], "planes": _against(seen, _of(levels, "accept"))}
             why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, **facts))
         elif agreed[number]:
             where = "of the paper" if profile is finding.Profile.PAPER else "for overlapping slices"
@@ -40,7 +42,7 @@ def each(
 
 def _rejection(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels]) -> reasons.Reason:
     """Say which planes said no: at most one reaches its low threshold, for two would be a doubt."""
-    low = {plane: each.low for plane, each in levels.items()}
+    low = _of(levels, "low")
     reaching = [plane for plane in seen if seen[plane] >= low[plane]]
     if not reaching:
         return reasons.reason(reasons.ReasonCode.NO_PLANE_SUSPECTS, planes=_against(seen, low))
@@ -48,24 +50,19 @@ def _rejection(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plan
     return reasons.reason(
         reasons.ReasonCode.ONE_PLANE_ALONE,
         plane=alone,
-        own=f"{seen[alone]:.3g} >= {low[alone]:.3g}",
+        own=_beside(seen[alone], low[alone]),
         high=f"{levels[alone].high:.3g}",
         others=_against({plane: value for plane, value in seen.items() if plane is not alone}, low),
     )
 
 
-def _disagreement(
-    seen: Mapping[finding.Plane, float],
-    levels: Mapping[finding.Plane, finding.Levels],
-    accept: Mapping[finding.Plane, float],
-) -> str:
+def _disagreement(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels]) -> str:
     """Say what keeps a candidate of which all planes accept no voxel from being rejected."""
+    accept, low, high = (_of(levels, name) for name in ("accept", "low", "high"))
     refusing = {plane: value for plane, value in seen.items() if value < accept[plane]}
     if not refusing:
         return f"Each plane accepts voxels of it, but none is accepted by all: {_against(seen, accept)}."
-    high = {plane: each.high for plane, each in levels.items()}
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
-    low = {plane: each.low for plane, each in levels.items()}
     two = {plane: value for plane, value in seen.items() if value >= low[plane]}
     cause = (
         f"one so high is a doubt ({_against(sure, high)})"
@@ -75,9 +72,33 @@ def _disagreement(
     return f"Not all planes accept it ({_against(refusing, accept)}), but {cause}."
 
 
+def _in_force(
+    fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]
+) -> dict[finding.Plane, finding.Levels]:
+    """Return the thresholds as they were compared: in the probabilities' own single precision."""
+
+    def single(level: float) -> float:
+        return float(np.float32(level))
+
+    return {
+        plane: finding.Levels(accept=single(fused.accept[plane]), low=single(each.low), high=single(each.high))
+        for plane, each in levels.items()
+    }
+
+
+def _of(levels: Mapping[finding.Plane, finding.Levels], name: str) -> dict[finding.Plane, float]:
+    return {plane: getattr(each, name) for plane, each in levels.items()}
+
+
 def _against(seen: Mapping[finding.Plane, float], threshold: Mapping[finding.Plane, float]) -> str:
     """List planes' best probabilities beside a threshold."""
-    return ", ".join(
-        f"{plane} {value:.3g} {'>=' if value >= threshold[plane] else '<'} {threshold[plane]:.3g}"
-        for plane, value in seen.items()
+    return ", ".join(f"{plane} {_beside(value, threshold[plane])}" for plane, value in seen.items())
+
+
+def _beside(value: float, threshold: float) -> str:
+    """Write a comparison with as many digits as tell its sides apart: thresholds lie close to 1."""
+    told, limit = next(
+        (pair for n in range(3, 10) if len(set(pair := (f"{value:.{n}g}", f"{threshold:.{n}g}"))) > 1),
+        (f"{value:.3g}", f"{threshold:.3g}"),
     )
+    return f"{told} {'>=' if value >= threshold else '<'} {limit}"

@@ -21,14 +21,15 @@ def why(
     *answers: float | np.ndarray,
     profile: finding.Profile = finding.Profile.DEFAULT,
     faded: bool = False,
+    levels: dict[Plane, finding.Levels] = LEVELS,
 ) -> tuple[Status, reasons.Reason]:
     """Return what becomes of the scan's one candidate and why; answers are a number or a map a plane."""
     found = components.find(scan.hu > 0)
     maps = {
         p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in zip(Plane, answers, strict=True)
     }
-    fused = fusion.fuse(scan, found, maps, LEVELS, profile, found.voxels[:1] if faded else None)
-    (reason,) = explain.each(fused, LEVELS, profile)
+    fused = fusion.fuse(scan, found, maps, levels, profile, found.voxels[:1] if faded else None)
+    (reason,) = explain.each(fused, levels, profile)
     return fused.status[0], reason
 
 
@@ -129,3 +130,20 @@ def test_without_candidates_there_is_nothing_to_explain() -> None:
     fused = fusion.fuse(scan, found, nothing, LEVELS, finding.Profile.DEFAULT)
     assert explain.each(fused, LEVELS, finding.Profile.DEFAULT) == ()
     assert candidates.describe(scan, found, fused.best, (), np.arange(SHAPE[0])) == ()
+
+
+def test_probabilities_close_to_their_threshold_are_told_apart() -> None:
+    close = {plane: finding.Levels(accept=0.99972, low=0.6, high=0.9999996) for plane in Plane}
+    status, reason = why(scan_of(CUBE), 1.0, 0.9996, 1.0, levels=close)
+    assert status is Status.DOUBT
+    assert "sagittal 0.9996 < 0.9997" in reason.text
+    assert "axial 1 >= 0.9999996" in reason.text
+
+
+def test_a_comparison_is_told_as_it_was_made_in_single_precision() -> None:
+    """Take a threshold that is less in single precision: a probability equal to it was accepted."""
+    level = next(value for value in (0.9997, 0.9996, 0.9993) if float(np.float32(value)) < value)
+    equal = {plane: finding.Levels(accept=level, low=0.6, high=0.99999) for plane in Plane}
+    status, reason = why(scan_of(CUBE), level, level, level, levels=equal)
+    assert status is Status.ACCEPTED
+    assert reason.text.count(">=") == 3
