@@ -51,15 +51,12 @@ def fuse(
 
     A voxel is accepted where all three planes accept it and it reaches 130 HU (a candidate the slabs erased has
     no such voxel); a lesion is what is connected to one by voxels that all three call calcium at all (`EXTENT`). A
-    candidate is accepted if it holds a lesion after the 2D rule. `faded` (None for native
-    slices) says that `scan` is slabs of thin slices, which overlap, but 130 HU can leave something real in one of them
-    only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets
-    never saw what it was.
+    candidate is accepted if it holds a lesion after the 2D rule. `faded` (None for native slices) says that `scan` is
+    slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and which of its voxels
+    (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw what it was.
     """
-    hu = scan.hu.reshape(-1)[found.voxels]
-    erased = found.maxima(hu) < volume.CALCIUM_HU
+    dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
     accept = {plane: EXTENT if profile is finding.Profile.PAPER else levels[plane].accept for plane in finding.Plane}
-    dense = hu >= volume.CALCIUM_HU
     agreed = dense & _passed(answers, accept)
     reached = dense & _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
     overlapping = scan.overlapping and faded is None
@@ -73,24 +70,16 @@ def fuse(
     uncertain = _uncertain(best, levels) & ~survives & ~silent
     thin = flattened & ~silent & (not overlapping)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
-    doubt = _causes(erased, thin, uncertain, pale)
-
-    doubted = np.array([code is not None for code in doubt], dtype=bool)
-    doubt_mask = found.kept(doubted).mask()
-    if not gapless:
-        doubt_mask |= lone.mask()
-    status = tuple(
-        finding.CandidateStatus.ACCEPTED if kept else _without(code)
-        for kept, code in zip(survives.tolist(), doubt, strict=True)
-    )
+    doubt = _causes(~_any(found, dense), thin, uncertain, pale)
+    doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()
     return Fusion(
         best=best,
         accept=accept,
         agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
-        status=status,
+        status=tuple(map(_status, survives.tolist(), doubt)),
         doubt=doubt,
         lesions=lesions,
-        doubt_mask=doubt_mask,
+        doubt_mask=doubted if gapless else doubted | lone.mask(),
     )
 
 
@@ -157,5 +146,7 @@ def _causes(
     return tuple(next((code for true, code in causes if true[n]), None) for n in range(erased.size))
 
 
-def _without(code: reasons.ReasonCode | None) -> finding.CandidateStatus:
-    return finding.CandidateStatus.REJECTED if code is None else finding.CandidateStatus.DOUBT
+def _status(accepted: bool, doubt: reasons.ReasonCode | None) -> finding.CandidateStatus:
+    if accepted:
+        return finding.CandidateStatus.ACCEPTED
+    return finding.CandidateStatus.REJECTED if doubt is None else finding.CandidateStatus.DOUBT
