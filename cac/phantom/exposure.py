@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from cac import volume
-from cac.phantom import canvas, deposits, plaques, population
+from cac.phantom import canvas, deposits, plaques, population, shapes
 
 GRAIN_MM = 0.8
 """SD of the blur whose result a sharper kernel takes out of the noise."""
@@ -18,7 +18,8 @@ HIGHEST_NOISE_MM = 120.0
 class Exposure:
     """Hold one scan's noise (SD in HU of soft tissue), spread (FWHM in mm), and what its kernel does.
 
-    `grain`, `edge`, `motion` are as in `population.Population`; `bowl` is how much more noise the middle has, relative.
+    `grain`, `edge`, `motion` and `beat` are as in `population.Population`; `bowl` is how much more noise the
+    middle has, relative.
     """
 
     noise: float
@@ -27,6 +28,7 @@ class Exposure:
     edge: float = 0.0
     bowl: float = 0.0
     motion: float = 0.4
+    beat: float = 0.0
 
 
 def draw(
@@ -39,9 +41,10 @@ def draw(
     spread, noise = fixed
     spread = spread if spread is not None else float(rng.uniform(*people.spread))
     noise = noise if noise is not None else float(rng.uniform(*people.noise))
-    grain, edge, motion = (float(looks.uniform(*each)) for each in (people.grain, people.edge, people.motion))
+    drawn = (people.grain, people.edge, people.motion, people.beat)
+    grain, edge, motion, beat = (float(looks.uniform(*each)) for each in drawn)
     bowl = float(looks.uniform(0, 0.5)) if grain else 0.0
-    return Exposure(noise=noise, spread=spread, grain=grain, edge=edge, bowl=bowl, motion=motion)
+    return Exposure(noise=noise, spread=spread, grain=grain, edge=edge, bowl=bowl, motion=motion, beat=beat)
 
 
 def expose(ground: canvas.Canvas, how: Exposure, rng: np.random.Generator) -> plaques.Scan:
@@ -62,6 +65,18 @@ def expose(ground: canvas.Canvas, how: Exposure, rng: np.random.Generator) -> pl
         noisy = _blurred(ground.hu + grains * np.float32(amount), sigma)
     np.clip(noisy, -1024, 3071, out=noisy)
     return plaques.Scan(ground=ground, noisy=noisy, sigma=sigma, edge=how.edge, motion=how.motion)
+
+
+def beat(
+    ground: canvas.Canvas, sac: volume.BoolArray, box: shapes.Box, how: Exposure, rng: np.random.Generator
+) -> None:
+    """Blur the beating heart (bool, on the canvas; it lies in `box`) and what it moves against, along one axis."""
+    axis = int(rng.integers(1, 3))
+    where = ground.region(*box)
+    near = ndimage.maximum_filter1d(sac[where], 2 * round(2 * how.beat / ground.pixel) + 1, axis=axis)
+    part = ground.hu[where]
+    moved = ndimage.gaussian_filter1d(part, how.beat / ground.pixel, axis=axis, truncate=3.0)
+    part[near] = moved[near]
 
 
 def _averaged(ground: canvas.Canvas, rng: np.random.Generator) -> volume.FloatArray:

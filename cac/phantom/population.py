@@ -16,8 +16,9 @@ class Population:
     of its wall (all mm), HU of `lung` and `blood`, factor on `bone`, share of chests with `breasts`.
     Scanner: SD of `noise` in HU, `spread` (FWHM of the point spread, mm), `grain` (the part of coarse noise that a
     sharper kernel takes away, 0 to 1), `edge` (how much that kernel sharpens), SD in HU of the tissue's `texture`.
-    Heart beat: SD in mm of the in-plane path over which a plaque is smeared, `motion`. Mimics keep `clearance` mm from
-    the coronary arteries. The stack begins `above` and ends `below` the heart's middle (mm, times its scale).
+    Heart beat: SD in mm of the in-plane path over which a plaque is smeared, `motion`, and of the blur in plane that
+    the rest of the heart gets, `beat`. Mimics keep `clearance` mm from the coronary arteries. The stack begins `above`
+    and ends `below` the heart's middle (mm, times its scale).
     """
 
     scale: Range = (0.92, 1.12)
@@ -38,6 +39,7 @@ class Population:
     edge: Range = (0.0, 0.0)
     texture: Range = (6.0, 6.0)
     motion: Range = (0.4, 0.4)
+    beat: Range = (0.0, 0.0)
     clearance: float = 6.0
     above: Range = (62.0, 78.0)
     below: Range = (60.0, 74.0)
@@ -58,12 +60,13 @@ BROAD = Population(
     blood=(30.0, 58.0),
     bone=(0.65, 1.4),
     breasts=0.45,
-    noise=(8.0, 34.0),
-    spread=(0.6, 1.3),
-    grain=(0.0, 0.8),
-    edge=(0.0, 0.35),
+    noise=(8.0, 30.0),
+    spread=(0.6, 1.6),
+    grain=(0.0, 0.6),
+    edge=(0.0, 0.25),
     texture=(3.0, 11.0),
     motion=(0.1, 1.1),
+    beat=(0.0, 1.0),
     clearance=4.5,
     above=(66.0, 84.0),
     below=(68.0, 86.0),
@@ -83,12 +86,13 @@ EXTERNAL = Population(
     blood=(34.0, 44.0),
     bone=(0.65, 0.95),
     breasts=0.6,
-    noise=(16.0, 30.0),
-    spread=(0.75, 1.15),
-    grain=(0.45, 0.8),
-    edge=(0.15, 0.35),
+    noise=(14.0, 28.0),
+    spread=(0.8, 1.3),
+    grain=(0.3, 0.6),
+    edge=(0.1, 0.25),
     texture=(6.0, 10.0),
     motion=(0.5, 1.0),
+    beat=(0.4, 1.0),
     clearance=5.0,
     above=(66.0, 80.0),
     below=(70.0, 84.0),

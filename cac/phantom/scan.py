@@ -80,7 +80,11 @@ def make(
     scene = _scene(ground, owner, chest, tree, people)
     asked = wanted.classes if wanted.classes is not None else negatives.draw(spots, mimics)
     classes = negatives.place(scene, asked, spots)
-    scan = exposure.expose(ground, exposure.draw(people, (wanted.spread, wanted.noise), scanner, looks), scanner)
+    how = exposure.draw(people, (wanted.spread, wanted.noise), scanner, looks)
+    sac = ground.mask(owner.sac, owner.box)
+    if how.beat:
+        exposure.beat(ground, sac, owner.box, how, looks)
+    scan = exposure.expose(ground, how, scanner)
     for _ in range(classes.count("speckle")):
         negatives.speckle(scan.noisy, scene, spots)
     marked = plaques.fit(scan, tree, agatston, lesions) if agatston > 0 else plaques.none(scan)
@@ -89,7 +93,7 @@ def make(
         truth=marked.truth,
         agatston=marked.score,
         mimics=classes,
-        heart=ground.mask(owner.sac, owner.box),
+        heart=sac,
         owners=marked.owners,
         origins=np.where(marked.truth, np.uint8(0), scene.origins),
     )
