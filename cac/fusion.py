@@ -8,8 +8,8 @@ import numpy as np
 from cac import components, finding, reasons, volume
 
 EXTENT = 0.5
-"""The paper's threshold: how far calcium reaches around a voxel that is accepted. `Levels.accept` may be far above it,
-to tell calcium from mimics, and would cut lesions short."""
+"""The paper's threshold, at which the planes must agree on a voxel. `Levels.accept`, which tells calcium from mimics by
+each plane's most convincing voxel of a candidate, may be far above it, and would cut lesions short."""
 _FINE_PIXEL_MM = 0.5
 """Pixels this small sample an in-plane resolution of about 1 mm twice, as overlapping slices do along the axis."""
 
@@ -49,25 +49,28 @@ def fuse(
 ) -> Fusion:
     """Judge candidates from the planes' probabilities, one a candidate voxel.
 
-    A voxel is accepted where all three planes accept it and it reaches 130 HU (a candidate the slabs erased has
-    no such voxel); a lesion is what is connected to one by voxels that all three call calcium at all (`EXTENT`). A
-    candidate is accepted if it holds a lesion after the 2D rule. `faded` (None for native slices) says that `scan` is
-    slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and which of its voxels
-    (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw what it was.
+    A candidate can be accepted where each plane's maximum over it passes that plane's threshold; its voxels are then
+    accepted where all three planes call them calcium at all (`EXTENT`) and they reach 130 HU (a candidate the slabs
+    erased has no such voxel). It is accepted if voxels are left after the 2D rule. `faded` (None for native slices)
+    says that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and
+    which of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw
+    what it was.
     """
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
     accept = {plane: EXTENT if profile is finding.Profile.PAPER else levels[plane].accept for plane in finding.Plane}
-    agreed = dense & _passed(answers, accept)
-    reached = dense & _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
+    best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
+    agreed = dense & _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
+    agreed &= _passed(best, accept)[found.numbers]
     overlapping = scan.overlapping and faded is None
     gapless = overlapping or profile is finding.Profile.PAPER
-    lesions, lone = _cleaned(found, agreed, reached, gapless)
+    lesions, lone = _cleaned(found, agreed, gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
-    silent = flattened & _may_drop(scan, found, profile, overlapping)
-    best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
-    uncertain = _uncertain(best, levels) & ~survives & ~silent
+    # Nothing is dropped without a doubt unless the planes fully accept one and the same voxel of it.
+    certain = _any(found, dense & _passed(answers, accept))
+    silent = flattened & certain & _may_drop(scan, found, profile, overlapping)
+    uncertain = (_uncertain(best, levels) | flattened) & ~survives & ~silent
     thin = flattened & ~silent & (not overlapping)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)
@@ -90,14 +93,12 @@ def _passed(
 
 
 def _cleaned(
-    found: components.Components, agreed: volume.BoolArray, reached: volume.BoolArray, gapless: bool
+    found: components.Components, agreed: volume.BoolArray, gapless: bool
 ) -> tuple[components.Components, components.Components]:
     """Return the lesions, and the 2D objects that the clean-up took out of them."""
-    accepted = np.zeros(found.shape, dtype=np.float32)
-    accepted.reshape(-1)[found.voxels[reached]] = 0.5
-    accepted.reshape(-1)[found.voxels[agreed]] = 1.0
-    pieces = components.find(accepted > 0)
-    pieces = pieces.kept(pieces.maxima(accepted.reshape(-1)[pieces.voxels]) == 1.0)
+    accepted = np.zeros(found.shape, dtype=bool)
+    accepted.reshape(-1)[found.voxels[agreed]] = True
+    pieces = components.find(accepted)
     flat = np.asarray((pieces.extents() == 1).any(axis=1))
     if not gapless and not flat.all():
         flat = np.zeros_like(flat)  # only a lone 2D object is in doubt; beside a lesion it is calcium

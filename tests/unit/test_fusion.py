@@ -156,3 +156,28 @@ def test_the_paper_profile_accepts_at_one_half_whatever_the_manifest_says() -> N
     strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
     for profile, status in ((finding.Profile.PAPER, Status.ACCEPTED), (finding.Profile.DEFAULT, Status.REJECTED)):
         assert fusion.fuse(scan, found, answers, strict, profile).status == (status,)
+
+
+def test_planes_that_are_surest_of_neighbouring_voxels_accept_a_candidate_on_which_they_agree() -> None:
+    scan = scan_of(CUBE)
+    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
+    for place, plane in enumerate(finding.Plane):
+        answers[plane][place] = 0.95
+    strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
+    assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.ACCEPTED,)
+    answers[finding.Plane.CORONAL][:] = 0.6
+    assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.DOUBT,)
+
+
+def test_a_flat_candidate_is_dropped_only_where_all_planes_fully_accept_one_voxel() -> None:
+    scan = scan_of(FLAT)
+    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
+    answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
+    for place, plane in enumerate(finding.Plane):
+        answers[plane][place] = 0.95
+    assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.DOUBT,)
+    for plane in finding.Plane:
+        answers[plane][0] = 0.95
+    assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.REJECTED,)
