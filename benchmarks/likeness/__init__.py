@@ -1,0 +1,1 @@
+"""How like real CT the phantoms are: see `python -m benchmarks.likeness --help`."""
