@@ -3,7 +3,7 @@
 `python -m benchmarks.likeness SERIES_FOLDER --masks MASKS_FOLDER` takes a folder with one folder a series, and the
 real lesion masks (NRRD). It measures real series and phantoms, on one core in about four minutes, writes the tables
 into docs/PHANTOM.md between its two marks, and the pictures into docs/pictures. `--text FILE` writes all scans side by
-side instead, as plain text. Synthetic data measures software, never clinical performance.
+side too, as plain text. Synthetic data measures software, never clinical performance.
 """
 
 import argparse
@@ -23,13 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("series", type=pathlib.Path)
     parser.add_argument("--masks", type=pathlib.Path, help="folder of real lesion masks")
-    parser.add_argument("--text", type=pathlib.Path, help="write this file only")
+    parser.add_argument("--text", type=pathlib.Path, help="write all scans side by side here, too")
     parser.add_argument("--docs", type=pathlib.Path, default=DOCS, help="folder of PHANTOM.md and pictures/")
     asked = parser.parse_args(argv)
     found = _measured(asked.series)
     if asked.text:
         asked.text.write_text(report.side_by_side(found), encoding="utf-8")
-        return 0
     real, made = (dense.masks(asked.masks), dense.phantoms()) if asked.masks else ([], [])
     pictures.write(found, asked.docs / "pictures")
     page = asked.docs / "PHANTOM.md"

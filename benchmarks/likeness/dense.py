@@ -8,13 +8,17 @@ import SimpleITK
 from scipy import ndimage
 
 from benchmarks.likeness import subjects
-from cac import volume
+from cac import components, volume
 from cac.phantom import population, scan
 
 VOXELS = ((1, 1), (2, 3), (4, 10), (11, 100), (101, 10**9))
 MM3 = ((0.0, 3.0), (3.0, 10.0), (10.0, 30.0), (30.0, 100.0), (100.0, 1e9))
 HEART, CALCIUM = 1, 3
 """Labels of the real masks; 2 is bone and the like, all of it away from the heart."""
+ISOLATED_VOXELS = 4
+BONE_MM3 = 400.0
+"""What is larger in the whole image is bone."""
+FRONT_MM = 45.0
 TOUCHING = np.ones((3, 3, 3), bool)
 MASK_GRID = (2.5, 0.68)
 """The real masks' increment and pixel in mm; the phantoms beside them are made on the same."""
@@ -44,6 +48,30 @@ def count(hu: volume.FloatArray, region: volume.BoolArray, voxel_mm3: float, nam
     for low, high in MM3:
         found[f"{name} {_mm3(low, high)}"] = ((mm3 >= low) & (mm3 < high)).sum() * per
     return {key: float(value) for key, value in found.items()}
+
+
+def isolated(subject: subjects.Subject) -> dict[str, float]:
+    """Count sets of 4 voxels or more in the envelope that are no bone, per 100 ml: in the front wall, elsewhere.
+
+    The front wall, with the costal cartilage, is what lies 45 mm or more before the middle of the heart's box.
+    """
+    scan, located = subject.scan, subject.located
+    slices = components.bounds(located.envelope)[0]
+    hu, envelope = scan.hu[slices], located.envelope[slices]
+    labels, _ = ndimage.label(hu >= volume.CALCIUM_HU, TOUCHING)
+    sizes, inside = np.bincount(labels.ravel()), np.bincount(labels[envelope], minlength=labels.max() + 1)
+    kept = np.flatnonzero((inside >= ISOLATED_VOXELS) & (sizes * scan.voxel_mm3 < BONE_MM3))
+    kept = kept[kept > 0]
+    rows = ndimage.mean(np.broadcast_to(np.arange(hu.shape[1])[:, None], hu.shape), labels, kept)
+    front = (np.asarray(rows) - located.box.centre[0]) * scan.spacing[1] < -FRONT_MM
+    peaks = np.asarray(ndimage.maximum(hu, labels, kept))
+    per = 100.0 / (float(envelope.sum()) * scan.voxel_mm3 / 1000.0)
+    return {
+        "front": float(front.sum()) * per,
+        "front peak": float(np.median(peaks[front])) if front.any() else float("nan"),
+        "elsewhere": float((~front).sum()) * per,
+        "elsewhere peak": float(np.median(peaks[~front])) if (~front).any() else float("nan"),
+    }
 
 
 def names() -> list[str]:

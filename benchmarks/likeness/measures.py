@@ -10,6 +10,7 @@ from scipy import ndimage, stats
 from benchmarks.likeness import dense, edges, noise, subjects, tissues, views
 from cac import thorax, volume
 
+ISOLATED = "Sets of 4 voxels or more that are no bone, per 100 ml of envelope"
 EDGES_AT_LEAST = 50
 HISTOGRAM = np.arange(-200, 202, 4)
 """HU of the histogram that is drawn."""
@@ -64,6 +65,10 @@ STATISTICS: tuple[Statistic, ...] = (
         for where in ("core", "envelope")
         for name in dense.names()
     ),
+    _factor(ISOLATED, "front", "in the front wall", 2.5, 2),
+    Statistic(section=ISOLATED, key="front peak", label="their median peak, HU", digits=0, tolerance=50),
+    _factor(ISOLATED, "elsewhere", "elsewhere", 2.5, 2),
+    Statistic(section=ISOLATED, key="elsewhere peak", label="their median peak, HU", digits=0, tolerance=50),
     *(
         _factor("HU of the heart core, % of voxels", f"bin {a}", f"{a} to {b}", 1.5)
         for a, b in itertools.pairwise(BINS)
@@ -110,6 +115,7 @@ def measure(subject: subjects.Subject, of: tissues.Tissues) -> dict[str, float]:
     found = {**_moments("pool", of.hu[of.pool]), **_moments("fat", of.hu[of.fat])}
     found |= {**_moments("back", of.back), **_moments("lung", of.lung), **noise.describe(of)}
     found["texture pool"], found["texture fat"] = noise.texture(of, of.pool), noise.texture(of, of.fat)
+    found |= dense.isolated(subject)
     rises = edges.widths(of)
     enough = rises.size >= EDGES_AT_LEAST
     found["edge median"], found["edge sharp"] = np.percentile(rises, (50, 10)) if enough else (np.nan, np.nan)

@@ -182,7 +182,7 @@ def _span(ends: tuple[float, float], digits: int) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    return "-" if math.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0
 
 
 def within(page: str, part: str) -> str:
