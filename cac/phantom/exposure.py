@@ -8,6 +8,8 @@ from scipy import ndimage
 from cac import volume
 from cac.phantom import canvas, deposits, plaques, population, shapes
 
+STREAK_MM = (0.5, 8.0)
+"""SD of the blur that makes streaks of noise: across, and along them (from side to side of the body)."""
 GRAIN_MM = 0.8
 """SD of the blur whose result a sharper kernel takes out of the noise."""
 HIGHEST_NOISE_MM = 120.0
@@ -18,7 +20,7 @@ HIGHEST_NOISE_MM = 120.0
 class Exposure:
     """Hold one scan's noise (SD in HU of soft tissue), spread (FWHM in mm), and what its kernel does.
 
-    `grain`, `edge`, `motion` and `beat` are as in `population.Population`; `bowl` is how much more noise the
+    `grain`, `edge`, `streak`, `motion` and `beat` are as in `population.Population`; `bowl` is how much more noise the
     middle has, relative.
     """
 
@@ -27,6 +29,7 @@ class Exposure:
     grain: float = 0.0
     edge: float = 0.0
     bowl: float = 0.0
+    streak: float = 0.0
     motion: float = 0.4
     beat: float = 0.0
 
@@ -41,10 +44,12 @@ def draw(
     spread, noise = fixed
     spread = spread if spread is not None else float(rng.uniform(*people.spread))
     noise = noise if noise is not None else float(rng.uniform(*people.noise))
-    drawn = (people.grain, people.edge, people.motion, people.beat)
-    grain, edge, motion, beat = (float(looks.uniform(*each)) for each in drawn)
+    drawn = (people.grain, people.edge, people.motion, people.beat, people.streak)
+    grain, edge, motion, beat, streak = (float(looks.uniform(*each)) for each in drawn)
     bowl = float(looks.uniform(0, 0.5)) if grain else 0.0
-    return Exposure(noise=noise, spread=spread, grain=grain, edge=edge, bowl=bowl, motion=motion, beat=beat)
+    return Exposure(
+        noise=noise, spread=spread, grain=grain, edge=edge, bowl=bowl, streak=streak, motion=motion, beat=beat
+    )
 
 
 def expose(ground: canvas.Canvas, how: Exposure, rng: np.random.Generator) -> plaques.Scan:
@@ -55,7 +60,7 @@ def expose(ground: canvas.Canvas, how: Exposure, rng: np.random.Generator) -> pl
         noisy = _blurred(ground.hu, sigma)
         if how.edge:
             noisy = deposits.sharpened(noisy, how.edge, ground.pixel)
-        noisy += _coloured(grains, sigma, how, ground)
+        noisy += _coloured(grains, sigma, how, ground, rng)
     else:
         impulse = np.zeros(33)
         impulse[16] = 1
@@ -87,11 +92,20 @@ def _averaged(ground: canvas.Canvas, rng: np.random.Generator) -> volume.FloatAr
     return sum((grains[i : i + count] for i in range(1, deep)), start=grains[:count])
 
 
-def _coloured(grains: volume.FloatArray, sigma: float, how: Exposure, ground: canvas.Canvas) -> volume.FloatArray:
-    """Filter noise as the kernel does, take its coarse part away, and let the body's middle have more of it."""
+def _coloured(
+    grains: volume.FloatArray, sigma: float, how: Exposure, ground: canvas.Canvas, rng: np.random.Generator
+) -> volume.FloatArray:
+    """Filter noise as the kernel does, take its coarse part away, add streaks, and let the body's middle have more."""
     fine = _blurred(grains, sigma)
     fine -= np.float32(how.grain) * _blurred(fine, GRAIN_MM / ground.pixel)
-    fine *= np.float32(how.noise) / fine[:: max(1, len(fine) // 8)].std()
+    fine /= fine[:: max(1, len(fine) // 8)].std()
+    if how.streak:
+        across, along = (mm / ground.pixel for mm in STREAK_MM)
+        drawn = rng.standard_normal(fine.shape, np.float32)
+        lines = ndimage.gaussian_filter(drawn, (0, across, along), truncate=2.5)
+        fine += lines * np.float32(how.streak / lines[:: max(1, len(lines) // 8)].std())
+        fine /= np.float32(np.hypot(1.0, how.streak))
+    fine *= np.float32(how.noise)
     away = (ground.y[:, None] / HIGHEST_NOISE_MM) ** 2 + (ground.x / HIGHEST_NOISE_MM) ** 2
     fine *= (1 + np.float32(how.bowl) * (np.exp(-away * np.log(2)) - 0.5)).astype(np.float32)
     return fine

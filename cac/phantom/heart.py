@@ -41,8 +41,12 @@ def build(
     rng: np.random.Generator,
     people: population.Population = population.STANDARD,
     body: anatomy.Anatomy = anatomy.STANDARD,
+    crease: float = population.STANDARD.crease[0],
 ) -> Heart:
-    """Draw one heart of an anatomy: size, turn, tilt, shape of its chambers, thickness of its fat."""
+    """Draw one heart of an anatomy: size, turn, tilt, shape of its chambers, thickness of its fat.
+
+    `crease` is how far, in mm, the grooves between chambers are filled.
+    """
     scale = float(rng.uniform(*people.scale))
     rotation = _turn(*(np.deg2rad(rng.normal(0, degrees)) for degrees in people.turn))
     parts = {}
@@ -57,10 +61,11 @@ def build(
     }
     root = shapes.tube(vessels["aorta"][0][:3], vessels["aorta"][1] * 1.08)
     trunk = shapes.tube(vessels["pulmonary"][0][:2], vessels["pulmonary"][1])
-    tissue = shapes.union([*parts.values(), root, trunk], blend=2.5)
+    tissue = shapes.union([*parts.values(), root, trunk], blend=crease)
     belly = shapes.ellipsoid(scale * rotation @ np.asarray(body.belly.centre), scale * np.asarray(body.belly.radii))
     sac = shapes.grow(
-        shapes.union([*parts.values(), root, trunk, belly], blend=9.0), float(rng.uniform(*people.sac_fat))
+        shapes.union([*parts.values(), root, trunk, belly], blend=max(9.0, crease + 4)),
+        float(rng.uniform(*people.sac_fat)),
     )
     usual = people.scale[1] <= population.STANDARD.scale[1]
     box = body.box if usual else (np.array(body.box[0]) * 1.25, np.array(body.box[1]) * 1.25)

@@ -12,10 +12,12 @@ class Population:
     """Hold the ranges of anatomy and scanner; the defaults are those of the self-test, the demo and the tests.
 
     Anatomy: `scale` of the heart, SD in degrees of its `turn` (about z, about x), relative SD of its chambers' `shape`,
-    `sac_fat` between heart and pericardium, chest: half `width`, `gap` between heart and breastbone, `fat` and `muscle`
-    of its wall (all mm), HU of `lung` and `blood`, factor on `bone`, share of chests with `breasts`.
+    `sac_fat` between heart and pericardium, `crease` by which grooves between chambers are filled; of the chest half
+    its `width`, the `gap` between heart and breastbone, `fat` and `muscle` of its wall (all mm), HU of `lung` and
+    `blood`, factor on `bone`, share of chests with `breasts`.
     Scanner: SD of `noise` in HU, `spread` (FWHM of the point spread, mm), `grain` (the part of coarse noise that a
-    sharper kernel takes away, 0 to 1), `edge` (how much that kernel sharpens), SD in HU of the tissue's `texture`.
+    sharper kernel takes away, 0 to 1), `edge` (how much that kernel sharpens), SD in HU of the tissue's `texture`, part
+    of the noise that comes again as a `streak` from side to side.
     Heart beat: SD in mm of the in-plane path over which a plaque is smeared, `motion`, and of the blur in plane that
     the rest of the heart gets, `beat`. Mimics keep `clearance` mm from the coronary arteries. The stack begins `above`
     and ends `below` the heart's middle (mm, times its scale).
@@ -25,6 +27,7 @@ class Population:
     turn: tuple[float, float] = (6.0, 5.0)
     shape: float = 0.03
     sac_fat: Range = (1.5, 4.5)
+    crease: Range = (2.5, 2.5)
     width: Range = (122.0, 142.0)
     gap: Range = (8.0, 14.0)
     fat: Range = (8.0, 30.0)
@@ -38,6 +41,7 @@ class Population:
     grain: Range = (0.0, 0.0)
     edge: Range = (0.0, 0.0)
     texture: Range = (6.0, 6.0)
+    streak: Range = (0.0, 0.0)
     motion: Range = (0.4, 0.4)
     beat: Range = (0.0, 0.0)
     clearance: float = 6.0
@@ -48,12 +52,13 @@ class Population:
 STANDARD = Population()
 
 BROAD = Population(
-    scale=(0.84, 1.2),
+    scale=(0.86, 1.24),
     turn=(10.0, 9.0),
     shape=0.06,
-    sac_fat=(0.8, 8.0),
+    sac_fat=(0.5, 6.0),
+    crease=(2.5, 26.0),
     width=(112.0, 152.0),
-    gap=(5.0, 18.0),
+    gap=(-1.0, 13.0),
     fat=(5.0, 42.0),
     muscle=(9.0, 24.0),
     lung=(-910.0, -780.0),
@@ -65,6 +70,7 @@ BROAD = Population(
     grain=(0.0, 0.6),
     edge=(0.0, 0.25),
     texture=(3.0, 11.0),
+    streak=(0.0, 0.7),
     motion=(0.1, 1.1),
     beat=(0.0, 1.0),
     clearance=4.5,
@@ -77,9 +83,10 @@ EXTERNAL = Population(
     scale=(0.82, 0.98),
     turn=(9.0, 11.0),
     shape=0.05,
-    sac_fat=(4.0, 8.5),
+    sac_fat=(2.0, 7.0),
+    crease=(8.0, 26.0),
     width=(128.0, 154.0),
-    gap=(10.0, 20.0),
+    gap=(2.0, 14.0),
     fat=(20.0, 44.0),
     muscle=(9.0, 15.0),
     lung=(-905.0, -850.0),
@@ -91,6 +98,7 @@ EXTERNAL = Population(
     grain=(0.3, 0.6),
     edge=(0.1, 0.25),
     texture=(6.0, 10.0),
+    streak=(0.2, 0.7),
     motion=(0.5, 1.0),
     beat=(0.4, 1.0),
     clearance=5.0,

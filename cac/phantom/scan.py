@@ -68,8 +68,8 @@ def make(
     wanted = style or Style()
     people = wanted.people
     anatomy, scanner, spots, lesions, looks = (np.random.default_rng([seed, stream]) for stream in range(5))
-    owner = heart.build(anatomy, people, wanted.body)
     breasts = float(looks.uniform(16, 60)) if looks.random() < people.breasts else 0.0
+    owner = heart.build(anatomy, people, wanted.body, float(looks.uniform(*people.crease)))
     chest = thorax.build(anatomy, owner.scale, people, breasts)
     tree = arteries.build(owner, anatomy)
     ground = _blank(wanted, increment, owner.scale, scanner)
