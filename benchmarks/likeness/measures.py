@@ -66,9 +66,9 @@ STATISTICS: tuple[Statistic, ...] = (
         for name in dense.names()
     ),
     _factor(ISOLATED, "front", "in the front wall", 2.5, 2),
-    Statistic(section=ISOLATED, key="front peak", label="their median peak, HU", digits=0, tolerance=50),
+    Statistic(section=ISOLATED, key="front peak", label="median peak in the front wall, HU", digits=0, tolerance=50),
     _factor(ISOLATED, "elsewhere", "elsewhere", 2.5, 2),
-    Statistic(section=ISOLATED, key="elsewhere peak", label="their median peak, HU", digits=0, tolerance=50),
+    Statistic(section=ISOLATED, key="elsewhere peak", label="median peak elsewhere, HU", digits=0, tolerance=50),
     *(
         _factor("HU of the heart core, % of voxels", f"bin {a}", f"{a} to {b}", 1.5)
         for a, b in itertools.pairwise(BINS)
