@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cac import volume
 from training import errors, labelled
-from training.readers import checks, grids, site
+from training.readers import pairs, site
 
 SOURCE = "orCaScore (its terms forbid redistribution)"
 LABELS: site.Names = {"1": labelled.Label.LAD, "2": labelled.Label.LCX, "3": labelled.Label.RCA}
@@ -40,19 +40,8 @@ def read(name: str, image: pathlib.Path, mask: pathlib.Path | None, said: site.S
     """Read one scan; RefusedCase."""
     if mask is None and name not in said.zeros:
         raise errors.NotAnnotated(name, f"there is no {name}R.mhd: not annotated, which is not zero")
-    scan, affine = _load(name, image)
-    drawn = np.zeros(scan.shape, np.float32)
-    if mask is not None:
-        drawn, other = _load(name, mask)
-        grids.same(name, (scan.shape, affine), (drawn.shape, other))
-    turned, codes = grids.oriented(name, scan, affine, grids.codes(name, drawn, said, LABELS), said)
-    return labelled.LabelledScan(
-        name=name,
-        patient=said.patient_of(name),
-        source=SOURCE,
-        volume=turned,
-        truth=checks.truth(name, turned.hu, codes, said, strictly=True),
-    )
+    kind = pairs.Format(source=SOURCE, load=_load, labels=LABELS, strictly=True)
+    return pairs.read(name, image, mask, said, kind)
 
 
 def _load(name: str, path: pathlib.Path) -> tuple[volume.FloatArray, NDArray[np.float64]]:
