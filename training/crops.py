@@ -19,6 +19,8 @@ ENVELOPE_MM = 25.0
 """Candidates farther from the heart's sac than any envelope reaches are not sampled for themselves."""
 MIMICS = (8, 29)
 """Many more hard negatives a scan than sites see: a scan costs seconds, and exclusion is what is hard to learn."""
+SCATTERED = (8, 30)
+"""Plaques of a scan that is not made for its score: what plaques look like is learned from many of them."""
 INCREMENTS = (1.5, 3.0, 1.5, 3.0, 2.0, 2.5, 3.0)
 POINTS = 12
 """At most this many points of one candidate: a long plaque or a rib is seen at several places."""
@@ -47,12 +49,18 @@ def wanted(seed: int) -> tuple[float, float]:
     return float(np.exp(random.uniform(np.log(low), np.log(high)))), increment
 
 
+def scattered(seed: int) -> int:
+    """Draw from its seed how many plaques a training scan gets whatever its score; 0 for a third, and for zeros."""
+    random = np.random.default_rng([seed, 11])
+    return 0 if wanted(seed)[0] == 0 or random.random() < 1 / 3 else int(random.integers(*SCATTERED))
+
+
 def of_phantom(seed: int, jitter_mm: float, body: anatomy.Anatomy = anatomy.STANDARD) -> cases.Case:
     """Make one phantom of an anatomy and bring it to the nets' grid as the node does, its box shifted a little."""
     agatston, increment = wanted(seed)
     random = np.random.default_rng([seed, 8])
     mimics = int(random.integers(*MIMICS))
-    style = scan.Style(people=population.BROAD, body=body)
+    style = scan.Style(people=population.BROAD, body=body, scattered=scattered(seed))
     phantom = scan.make(agatston=agatston, seed=seed, increment=increment, mimics=mimics, style=style)
     return cut(phantom.volume, phantom.truth, phantom.heart, jitter_mm, random)
 
@@ -77,7 +85,7 @@ def of_background(real: backgrounds.Background, seed: int, jitter_mm: float) -> 
     """Vary a real calcium-free scan, draw plaques into it, and bring it to the nets' grid like a phantom."""
     agatston, increment = wanted(seed)
     random = np.random.default_rng([seed, 9])
-    phantom = backgrounds.draw(backgrounds.vary(real, random, increment), agatston, random)
+    phantom = backgrounds.draw(backgrounds.vary(real, random, increment), agatston, random, scattered(seed))
     return cut(phantom.volume, phantom.truth, phantom.heart, jitter_mm, random)
 
 

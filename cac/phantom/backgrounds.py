@@ -55,8 +55,8 @@ def vary(background: Background, random: np.random.Generator, increment: float) 
     return dataclasses.replace(background, scan=moved, heart=background.heart[first::step], courses=lines)
 
 
-def draw(background: Background, agatston: float, random: np.random.Generator) -> scan.Phantom:
-    """Draw plaques of about this Agatston score into the scan, along its courses; none for 0."""
+def draw(background: Background, agatston: float, random: np.random.Generator, scattered: int = 0) -> scan.Phantom:
+    """Draw plaques of about this Agatston score into the scan, along its courses; none for 0. As `plaques.put`."""
     thick, (x, y, z) = background.scan, background.scan.origin
     slices, rows, columns = (np.arange(count, dtype=np.float32) for count in thick.hu.shape)
     ground = canvas.Canvas(
@@ -68,7 +68,7 @@ def draw(background: Background, agatston: float, random: np.random.Generator) -
     )
     bare = plaques.Scan(ground=ground, noisy=thick.hu, sigma=SPREAD_MM / 2.3548 / thick.spacing[1])
     tree = _tree(background.courses, random)
-    marked = plaques.fit(bare, tree, agatston, random) if agatston > 0 else plaques.none(bare)
+    marked = plaques.put(bare, tree, agatston, scattered, random)
     return scan.Phantom(
         volume=dataclasses.replace(thick, hu=np.clip(marked.hu, -1024, 3071)),
         truth=marked.truth,

@@ -10,11 +10,16 @@ VERTEBRA_STEP = 24.0
 def paint(chest: thorax.Chest, target: canvas.Canvas) -> None:
     """Paint all bones: cortex first, marrow into it."""
     hard, soft = 620.0 * chest.bone, 215.0 * chest.bone
-    for shrunk, bone, gristle in ((0.0, hard, 105.0), (1.6, soft, 85.0)):
+    for shrunk, bone, cartilage in ((0.0, hard, 105.0), (1.6, soft, 85.0)):
         target.paint(_ribs(chest, 5.2 - shrunk, costal=False), bone)
-        target.paint(_ribs(chest, 5.6 - shrunk, costal=True), gristle)
+        target.paint(shapes.grow(gristle(chest), -shrunk), cartilage)
         target.paint(shapes.grow(sternum(chest), -shrunk), bone)
     _spine(chest, target, hard, soft)
+
+
+def gristle(chest: thorax.Chest) -> shapes.Shape:
+    """Return the costal cartilages."""
+    return _ribs(chest, 5.6, costal=True)
 
 
 def sternum(chest: thorax.Chest) -> shapes.Shape:

@@ -9,7 +9,7 @@ from cac import volume
 from cac.phantom import canvas, deposits, plaques, population, shapes
 
 STREAK_MM = (0.5, 8.0)
-"""SD of the blur that makes streaks of noise: across, and along them (from side to side of the body)."""
+"""SD of the blur that makes streaks of noise: across, and along them."""
 GRAIN_MM = 0.8
 """SD of the blur whose result a sharper kernel takes out of the noise."""
 HIGHEST_NOISE_MM = 120.0
@@ -20,8 +20,8 @@ HIGHEST_NOISE_MM = 120.0
 class Exposure:
     """Hold one scan's noise (SD in HU of soft tissue), spread (FWHM in mm), and what its kernel does.
 
-    `grain`, `edge`, `streak`, `motion` and `beat` are as in `population.Population`; `bowl` is how much more noise the
-    middle has, relative.
+    `grain`, `edge`, `streak`, `linger`, `motion` and `beat` are as in `population.Population`; `upright` turns the
+    streaks from back to front, `bowl` is how much more noise the middle has, relative.
     """
 
     noise: float
@@ -30,6 +30,8 @@ class Exposure:
     edge: float = 0.0
     bowl: float = 0.0
     streak: float = 0.0
+    upright: bool = False
+    linger: float = 0.0
     motion: float = 0.4
     beat: float = 0.0
 
@@ -48,7 +50,16 @@ def draw(
     grain, edge, motion, beat, streak = (float(looks.uniform(*each)) for each in drawn)
     bowl = float(looks.uniform(0, 0.5)) if grain else 0.0
     return Exposure(
-        noise=noise, spread=spread, grain=grain, edge=edge, bowl=bowl, streak=streak, motion=motion, beat=beat
+        noise=noise,
+        spread=spread,
+        grain=grain,
+        edge=edge,
+        bowl=bowl,
+        streak=streak,
+        upright=bool(streak and looks.random() < 0.5),
+        linger=float(looks.uniform(*people.linger)),
+        motion=motion,
+        beat=beat,
     )
 
 
@@ -57,6 +68,7 @@ def expose(ground: canvas.Canvas, how: Exposure, rng: np.random.Generator) -> pl
     sigma = how.spread / 2.3548 / ground.pixel
     grains = _averaged(ground, rng)
     if how.grain:
+        grains[:-1] += np.float32(how.linger) * grains[1:]
         noisy = _blurred(ground.hu, sigma)
         if how.edge:
             noisy = deposits.sharpened(noisy, how.edge, ground.pixel)
@@ -102,7 +114,8 @@ def _coloured(
     if how.streak:
         across, along = (mm / ground.pixel for mm in STREAK_MM)
         drawn = rng.standard_normal(fine.shape, np.float32)
-        lines = ndimage.gaussian_filter(drawn, (0, across, along), truncate=2.5)
+        blur = (0, along, across) if how.upright else (0, across, along)
+        lines = ndimage.gaussian_filter(drawn, blur, truncate=2.5)
         fine += lines * np.float32(how.streak / lines[:: max(1, len(lines) // 8)].std())
         fine /= np.float32(np.hypot(1.0, how.streak))
     fine *= np.float32(how.noise)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from cac import volume
 from cac.phantom import arteries, bones, canvas, deposits, heart, shapes, thorax
 
+FAINT_HU = (150.0, 420.0)
+"""Peak of a faint mimic, before it is averaged over voxels and blurred."""
 MARKED_HU = 40.0
 """A voxel is marked as a mimic's where the mimic raises the bare anatomy by this much."""
 
@@ -18,7 +20,7 @@ class Scene:
     """Hold what mimics are placed on.
 
     `origins` (slice, row, column) marks what they and bone leave there: 1 + a place in `CLASSES`. `clearance_mm` is
-    what they keep from coronary arteries.
+    what they keep from coronary arteries, `faint` the share of them that is hardly denser than 130 HU.
     """
 
     ground: canvas.Canvas
@@ -27,6 +29,7 @@ class Scene:
     tree: Sequence[arteries.Artery]
     origins: NDArray[np.uint8]
     clearance_mm: float = 6.0
+    faint: float = 0.0
 
     def holds(self, point: shapes.Points) -> bool:
         """Tell whether a point lies inside the stack, a little away from its edges."""
@@ -114,7 +117,7 @@ def _spot(scene: Scene, name: str, rng: np.random.Generator) -> deposits.Deposit
     spread[0] = 0
     radii = reach * np.array([1.0, 0.55, 0.9]) * rng.uniform(0.8, 1.2, (count, 3))
     radii[:, 2] = np.maximum(radii[:, 2], 1.2)
-    peaks = rng.uniform(*peak, count)
+    peaks = rng.uniform(*(FAINT_HU if scene.faint and rng.random() < scene.faint else peak), count)
     return deposits.Deposit(
         anchor=point, centres=point + spread @ axes, radii=np.maximum(radii, 0.6), axes=axes, peaks=peaks
     )

@@ -1,6 +1,7 @@
 """Coronary plaques grown until the finished, noisy scan has the wanted Agatston score."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,9 @@ SEEN_HU = 40.0
 """A voxel belongs to a plaque's clean mask where the plaque alone, blurred, raises it by this much."""
 CODES: Mapping[str, int] = {"lm": 2, "lad": 3, "lcx": 4, "rca": 5, "pda": 5, "diagonal": 3, "marginal": 4}
 """What marks an artery's calcium, a branch's as that of the artery it leaves; 1 is kept for 'some artery'."""
+SCATTERED = (math.log(2.0), math.log(120.0))
+"""Agatston scores that scattered plaques are drawn for; their size is then changed by a factor. Both as logarithms."""
+RESIZED = (math.log(0.6), math.log(1.8))
 GROWTH = tuple(float(f) for f in np.geomspace(0.3, 5.0, 20))
 
 
@@ -42,6 +46,22 @@ class Marked:
     truth: volume.BoolArray
     owners: NDArray[np.uint8]
     score: float
+
+
+def put(scan: Scan, tree: Sequence[arteries.Artery], wanted: float, scattered: int, rng: np.random.Generator) -> Marked:
+    """Place plaques that score what is wanted, none for 0, or a number of them whatever they score."""
+    if scattered:
+        return scatter(scan, tree, scattered, rng)
+    return fit(scan, tree, wanted, rng) if wanted > 0 else none(scan)
+
+
+def scatter(scan: Scan, tree: Sequence[arteries.Artery], count: int, rng: np.random.Generator) -> Marked:
+    """Place plaques of many sizes all over the arteries: one scan then teaches what dozens would."""
+    patches = []
+    for share in np.exp(rng.uniform(*SCATTERED, count)):
+        lesion = _lesion(tree, share, scan.motion, rng).scaled(math.exp(rng.uniform(*RESIZED)))
+        patches.append(deposits.render(lesion, scan.ground, scan.sigma, scan.edge))
+    return _finish(scan, patches)
 
 
 def none(scan: Scan) -> Marked:

@@ -1,13 +1,13 @@
 """A cardiac CT of a wanted Agatston score: anatomy, partial volume, point spread, noise, plaques (SCIENCE.md 4)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cac import volume
+from cac import components, volume
 from cac.phantom import anatomy as bodies
 from cac.phantom import arteries, bones, canvas, exposure, heart, plaques, population, shapes, thorax
 from cac.phantom import mimics as negatives
@@ -22,7 +22,8 @@ class Style:
 
     Lengths are mm, `noise` is the SD in HU of soft tissue, `spread` the point spread's full width at half maximum,
     `above` and `below` the stack's ends from the heart's centre. `classes` names the mimics instead of drawing them,
-    `people` the ranges that all else is drawn from, `body` the heart's anatomy.
+    `people` the ranges that all else is drawn from, `body` the heart's anatomy. `scattered` is a number of plaques all
+    over the arteries, whatever the score they come to: a scan to learn from.
     """
 
     matrix: int = 512
@@ -34,6 +35,7 @@ class Style:
     above: float | None = None
     below: float | None = None
     classes: tuple[str, ...] | None = None
+    scattered: int = 0
     people: population.Population = population.STANDARD
     body: bodies.Anatomy = bodies.STANDARD
 
@@ -61,9 +63,10 @@ def make(
 ) -> Phantom:
     """Make a phantom; the same arguments give the same voxels.
 
-    `agatston` is met within about 15 % or 2; 0 leaves the coronary arteries free of calcium. `increment` in mm:
-    slices are 3 mm thick from 1.5 mm upwards, else as thick as their increment. `mimics` is the number of hard
-    negatives, drawn from the seed (0 to 10) where None. Raises ValueError where the grid cannot hold the score.
+    `agatston` is met within about 15 % or 2, where plaques are not scattered; 0 leaves the coronary arteries free of
+    calcium. `increment` in mm: slices are 3 mm thick from 1.5 mm upwards, else as thick as their increment. `mimics` is
+    the number of hard negatives, drawn from the seed (0 to 10) where None. Raises ValueError where the grid cannot hold
+    the score.
     """
     wanted = style or Style()
     people = wanted.people
@@ -75,7 +78,8 @@ def make(
     ground = _blank(wanted, increment, owner.scale, scanner)
     blood = wanted.blood if wanted.blood is not None else float(anatomy.uniform(*people.blood))
     _anatomy(ground, owner, chest, blood, anatomy)
-    _texture(ground, float(looks.uniform(*people.texture)), anatomy)
+    _texture(ground, float(looks.uniform(*people.texture)), float(looks.uniform(*people.septa)), anatomy)
+    _mottle(ground, chest, float(looks.uniform(*people.mottle)), looks)
     arteries.paint(tree, ground, blood)
     scene = _scene(ground, owner, chest, tree, people)
     asked = wanted.classes if wanted.classes is not None else negatives.draw(spots, mimics)
@@ -87,7 +91,7 @@ def make(
     scan = exposure.expose(ground, how, scanner)
     for _ in range(classes.count("speckle")):
         negatives.speckle(scan.noisy, scene, spots)
-    marked = plaques.fit(scan, tree, agatston, lesions) if agatston > 0 else plaques.none(scan)
+    marked = plaques.put(scan, tree, agatston, wanted.scattered, lesions)
     return Phantom(
         volume=_as_volume(marked.hu, ground),
         truth=marked.truth,
@@ -109,7 +113,13 @@ def _scene(
     """Set the scene for mimics: what is dense before them is bone."""
     bony = (ground.hu >= volume.CALCIUM_HU) * np.uint8(negatives.code("bone"))
     return negatives.Scene(
-        ground=ground, heart=owner, chest=chest, tree=tree, origins=bony, clearance_mm=people.clearance
+        ground=ground,
+        heart=owner,
+        chest=chest,
+        tree=tree,
+        origins=bony,
+        clearance_mm=people.clearance,
+        faint=people.faint,
     )
 
 
@@ -148,16 +158,38 @@ def _anatomy(
     thorax.paint_airways(owner.scale, ground)
 
 
-def _texture(ground: canvas.Canvas, amount: float, rng: np.random.Generator) -> None:
-    """Make tissue uneven by an SD in HU over 3-10 mm, as septa, marbling and small vessels do."""
-    coarse = max(int(4.0 / ground.pixel), 1)
-    deep, high, wide = ground.hu.shape
+def _texture(ground: canvas.Canvas, amount: float, septa: float, rng: np.random.Generator) -> None:
+    """Make tissue uneven by an SD in HU over 3-10 mm, as marbling does; fat is lifted, for it is crossed by tissue."""
+    for k, fine in enumerate(_uneven(ground.hu.shape, 4.0, ground, rng)):
+        hu = ground.hu[k]
+        change = fine * np.float32(amount)
+        if septa:
+            change += np.where(hu < -40, np.abs(fine) * np.float32(septa), 0)
+        hu += np.where(hu > -200, change, 0)
+
+
+def _mottle(ground: canvas.Canvas, chest: thorax.Chest, amount: float, rng: np.random.Generator) -> None:
+    """Make costal cartilage uneven by an SD in HU over 1-3 mm."""
+    where = ground.mask(bones.gristle(chest)) if amount else np.zeros((1, 1, 1), bool)
+    if not where.any():
+        return
+    box = components.bounds(where)
+    part, inside = ground.hu[box], where[box]
+    for k, fine in enumerate(_uneven(part.shape, 1.2, ground, rng)):
+        part[k] += np.where(inside[k], fine * np.float32(amount), 0)
+
+
+def _uneven(
+    shape: tuple[int, ...], size_mm: float, ground: canvas.Canvas, rng: np.random.Generator
+) -> Iterator[volume.FloatArray]:
+    """Draw a smooth field of SD 1 on the canvas's grid, with lumps of about `size_mm`; return it slice by slice."""
+    coarse = max(int(size_mm / ground.pixel), 1)
+    deep, high, wide = shape
     field = rng.standard_normal((deep, high // coarse + 2, wide // coarse + 2), dtype=np.float32)
-    field = ndimage.gaussian_filter(field, (4.0 / ground.increment, 0.7, 0.7))
-    field *= np.float32(amount) / field.std()
-    for k in range(deep):
-        fine = ndimage.zoom(field[k], coarse, order=1, mode="nearest")[:high, :wide]
-        ground.hu[k] += np.where(ground.hu[k] > -200, fine, 0)
+    field = ndimage.gaussian_filter(field, (size_mm / ground.increment, 0.7, 0.7))
+    field /= field.std()
+    for level in field:
+        yield ndimage.zoom(level, coarse, order=1, mode="nearest")[:high, :wide]
 
 
 def _as_volume(hu: volume.FloatArray, ground: canvas.Canvas) -> volume.Volume:
