@@ -10,6 +10,9 @@ from cac import components, finding, reasons, volume
 EXTENT = 0.5
 """The paper's threshold, at which the planes must agree on a voxel. `Levels.accept`, which tells calcium from mimics by
 each plane's most convincing voxel of a candidate, may be far above it, and would cut lesions short."""
+GROWN = 0.3
+"""Mean of the planes' probabilities down to which a lesion reaches from where they agree. A reader takes the whole
+plaque; each plane misses parts of its own, so that the intersection alone holds as little as a third of one."""
 _FINE_PIXEL_MM = 0.5
 """Pixels this small sample an in-plane resolution of about 1 mm twice, as overlapping slices do along the axis."""
 
@@ -51,10 +54,11 @@ def fuse(
 
     A candidate can be accepted where each plane's maximum over it passes that plane's threshold; its voxels are then
     accepted where all three planes call them calcium at all (`EXTENT`) and they reach 130 HU (a candidate the slabs
-    erased has no such voxel). It is accepted if voxels are left after the 2D rule. `faded` (None for native slices)
-    says that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and
-    which of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw
-    what it was.
+    erased has no such voxel), and from there as far as its voxels keep a mean of `GROWN` (the paper's own profile stops
+    at the intersection). It is accepted if voxels are left after the 2D rule. `faded` (None for native slices) says
+    that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and which
+    of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw what it
+    was.
     """
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
     accept = {plane: EXTENT if profile is finding.Profile.PAPER else levels[plane].accept for plane in finding.Plane}
@@ -63,7 +67,8 @@ def fuse(
     agreed &= _passed(best, accept)[found.numbers]
     overlapping = scan.overlapping and faded is None
     gapless = overlapping or profile is finding.Profile.PAPER
-    lesions, lone = _cleaned(found, agreed, gapless)
+    taken = agreed if profile is finding.Profile.PAPER else _grown(found, agreed, dense, answers)
+    lesions, lone = _cleaned(found, taken, gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
@@ -92,17 +97,36 @@ def _passed(
     return np.asarray(np.logical_and.reduce([answers[plane] >= levels[plane] for plane in finding.Plane]))
 
 
+def _grown(
+    found: components.Components,
+    agreed: volume.BoolArray,
+    dense: volume.BoolArray,
+    answers: Mapping[finding.Plane, volume.FloatArray],
+) -> volume.BoolArray:
+    """Return the voxels on which the planes agree with those around them that they together still call calcium."""
+    mean = sum((answers[plane] for plane in finding.Plane), np.float32(0)) / np.float32(len(finding.Plane))
+    near = dense & (mean >= GROWN) & _any(found, agreed)[found.numbers]
+    pieces = components.find(_mask(found, agreed | near))
+    seeded = _any(pieces, _mask(found, agreed).reshape(-1)[pieces.voxels])
+    return np.asarray(pieces.kept(seeded).mask().reshape(-1)[found.voxels])
+
+
 def _cleaned(
-    found: components.Components, agreed: volume.BoolArray, gapless: bool
+    found: components.Components, taken: volume.BoolArray, gapless: bool
 ) -> tuple[components.Components, components.Components]:
     """Return the lesions, and the 2D objects that the clean-up took out of them."""
-    accepted = np.zeros(found.shape, dtype=bool)
-    accepted.reshape(-1)[found.voxels[agreed]] = True
-    pieces = components.find(accepted)
+    pieces = components.find(_mask(found, taken))
     flat = np.asarray((pieces.extents() == 1).any(axis=1))
     if not gapless and not flat.all():
         flat = np.zeros_like(flat)  # only a lone 2D object is in doubt; beside a lesion it is calcium
     return pieces.kept(~flat), pieces.kept(flat)
+
+
+def _mask(found: components.Components, voxels: volume.BoolArray) -> volume.BoolArray:
+    """Return some of the candidates' voxels as a mask of the whole volume."""
+    mask = np.zeros(found.shape, dtype=bool)
+    mask.reshape(-1)[found.voxels[voxels]] = True
+    return mask
 
 
 def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolArray:

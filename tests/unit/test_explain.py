@@ -98,7 +98,7 @@ def test_planes_that_accept_different_voxels_are_a_doubt_that_says_so() -> None:
 def test_a_thick_candidate_of_which_one_slice_is_agreed_on_says_so() -> None:
     one = np.zeros(SHAPE, dtype=np.float32)
     one[1] = 0.9
-    status, reason = why(scan_of(CUBE), one, 0.9, 0.9)
+    status, reason = why(scan_of(CUBE), one, one, 0.9 * (one > 0) + 0.5 * (one == 0))
     assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
     assert "thicker itself" in reason.text
 

@@ -68,12 +68,42 @@ def test_planes_that_accept_different_voxels_accept_nothing() -> None:
     assert judge(scan_of(CUBE), left, right, right).status == (Status.DOUBT,)
 
 
-def test_only_what_all_planes_accept_is_in_the_mask() -> None:
+@pytest.mark.parametrize(
+    ("others", "profile", "voxels"),
+    [
+        (0.9, finding.Profile.DEFAULT, 28),
+        (0.9, finding.Profile.PAPER, 8),
+        (0.44, finding.Profile.DEFAULT, 8),
+        (0.46, finding.Profile.DEFAULT, 28),
+    ],
+)
+def test_a_lesion_reaches_from_where_all_planes_agree_as_far_as_their_mean_allows(
+    others: float, profile: finding.Profile, voxels: int
+) -> None:
     part = np.zeros(SHAPE, dtype=np.float32)
     part[1:3, 2:4, 2:4] = 0.9
+    rest = np.where(part > 0, np.float32(0.9), np.float32(others))
     scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
-    fused = judge(scan, part, 0.9, 0.9)
+    fused = judge(scan, part, rest, rest, profile)
     assert fused.status == (Status.ACCEPTED,)
+    assert fused.lesions.sizes.tolist() == [voxels]
+    assert fused.agreed.tolist() == [8]
+
+
+def test_a_lesion_does_not_reach_what_the_planes_call_calcium_beyond_a_gap() -> None:
+    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    sure = np.full(SHAPE, 0.9, dtype=np.float32)
+    sure[:, :, 5] = 0.1
+    beyond = np.where(np.arange(SHAPE[2]) > 5, np.float32(0.4), sure)
+    assert judge(scan, sure, sure, beyond).lesions.sizes.tolist() == [3 * 4]
+
+
+def test_what_all_planes_call_other_tissue_is_no_part_of_an_accepted_lesion() -> None:
+    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 4)), (slice(4, 6), slice(2, 4), slice(8, 10)))
+    everywhere = np.full(SHAPE, 0.9, dtype=np.float32)
+    left = np.where(np.arange(SHAPE[2]) < 6, everywhere, np.float32(0))
+    fused = judge(scan, left, everywhere, everywhere)
+    assert fused.status == (Status.ACCEPTED, Status.DOUBT)
     assert fused.lesions.sizes.tolist() == [8]
 
 
@@ -106,7 +136,7 @@ def test_a_2d_object_beside_a_lesion_counts_where_slices_do_not_overlap() -> Non
 def test_a_thick_candidate_of_which_one_slice_is_agreed_on_is_a_doubt() -> None:
     one = np.zeros(SHAPE, dtype=np.float32)
     one[1] = 0.9
-    fused = judge(scan_of(CUBE), one, 0.9, 0.9)
+    fused = judge(scan_of(CUBE), one, one, 0.9 * (one > 0) + 0.5 * (one == 0))
     assert fused.doubt == (Code.CANDIDATE_IN_DOUBT,)
 
 
@@ -140,7 +170,7 @@ def test_a_lesion_reaches_as_far_as_all_planes_call_it_calcium_at_all() -> None:
     scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
     part = np.full(SHAPE, 0.6, dtype=np.float32)
     part[:, :, 2] = 0.95
-    part[:, :, 7] = 0.4
+    part[:, :, 7] = 0.2
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     answers = {plane: part.reshape(-1)[found.voxels] for plane in finding.Plane}
     strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
