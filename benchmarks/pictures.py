@@ -40,8 +40,10 @@ def main() -> None:
 
 
 def look(paths: list[pathlib.Path], engine: analyse.Engine) -> tuple[finding.CalciumFinding, bytes]:
-    """Analyse a series whatever its suitability; return the finding and its picture."""
-    done = analyse.analyse(paths, engine, analyse.Method(ignore_suitability=True))
+    """Analyse a series, for study where it is unsuitable; return the finding and its picture."""
+    done = analyse.analyse(paths, engine, analyse.Method())
+    if done.finding.outcome is finding.Outcome.UNSUITABLE:
+        done = analyse.analyse(paths, engine, analyse.Method(ignore_suitability=True))
     if done.loaded is None:
         raise SystemExit(f"{paths[0].parent.name}: no volume, so no picture.")
     return done.finding, preview.render(done.finding, done.finding.scored or done.loaded.volume)
