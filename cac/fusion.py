@@ -106,9 +106,13 @@ def _grown(
     """Return the voxels on which the planes agree with those around them that they together still call calcium."""
     mean = sum((answers[plane] for plane in finding.Plane), np.float32(0)) / np.float32(len(finding.Plane))
     near = dense & (mean >= GROWN) & _any(found, agreed)[found.numbers]
-    pieces = components.find(_mask(found, agreed | near))
-    seeded = _any(pieces, _mask(found, agreed).reshape(-1)[pieces.voxels])
-    return np.asarray(pieces.kept(seeded).mask().reshape(-1)[found.voxels])
+    return np.asarray(grown(_mask(found, agreed), _mask(found, near)).reshape(-1)[found.voxels])
+
+
+def grown(seeds: volume.BoolArray, near: volume.BoolArray) -> volume.BoolArray:
+    """Return seeds and what is near and connected to one through others; masks of the whole volume."""
+    pieces = components.find(seeds | near)
+    return pieces.kept(_any(pieces, seeds.reshape(-1)[pieces.voxels])).mask()
 
 
 def _cleaned(

@@ -73,6 +73,17 @@ def test_the_envelope_keeps_out_what_lies_beyond_it() -> None:
     assert variants.mask(variant, ct, said, EVERYWHERE)[0].any()
 
 
+def test_a_grown_extent_reaches_on_over_dense_voxels_of_enough_mean_and_starts_nothing() -> None:
+    beside = (CUBE[0], CUBE[1], slice(6, 8))
+    ct = scan_of(CUBE, beside, FAINT)
+    said = answers(cube=(CUBE, (1, 1, 1)), beside=(beside, (0.9, 0.1, 0.1)), faint=(FAINT, (0.9, 0.4, 0.4)))
+    assert not changed(ct, said)[beside].any()
+    kept = changed(ct, said, grown=True)
+    assert kept[CUBE].all()
+    assert kept[beside].all()
+    assert not kept[FAINT].any()
+
+
 def test_the_rules_differ_on_what_is_one_slice_thick() -> None:
     ct, said = scan_of(CUBE, FLAT), answers(cube=(CUBE, (1, 1, 1)), flat=(FLAT, (1, 1, 1)))
     kept = {rule: bool(changed(ct, said, rule=rule)[FLAT].any()) for rule in ("off", "paper", "spacing-aware")}
