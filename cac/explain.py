@@ -7,7 +7,7 @@ import numpy as np
 from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
-_THICKER = f"{_FLAT}, while it is thicker itself: the 2D rule cannot drop it without a doubt."
+_ACCEPTED_FLAT = f"{_FLAT}: the 2D rule takes it for no lesion, but never drops it without a doubt."
 _DOUBTS = {
     reasons.ReasonCode.ERASED_BY_SLABS: "The thin slices show a dense spot here that vanishes in the 3 mm average: "
     "the nets cannot judge it.",
@@ -17,9 +17,7 @@ _DOUBTS = {
 }
 
 
-def each(
-    fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels], profile: finding.Profile
-) -> tuple[reasons.Reason, ...]:
+def each(fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]) -> tuple[reasons.Reason, ...]:
     """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
     agreed, levels = fused.agreed.tolist(), _in_force(fused, levels)
     best = {plane: values.tolist() for plane, values in fused.best.items()}
@@ -27,14 +25,13 @@ def each(
     for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):
         seen = {plane: values[number] for plane, values in best.items()}
         if doubt is not None:
-            text = _DOUBTS.get(doubt) or (_THICKER if agreed[number] else _disagreement(seen, levels))
+            text = _DOUBTS.get(doubt) or (_ACCEPTED_FLAT if agreed[number] else _disagreement(seen, levels))
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
             facts = {"voxels": agreed[number], "planes": _against(seen, _of(levels, "accept"))}
             why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, **facts))
         elif agreed[number]:
-            where = "of the paper" if profile is finding.Profile.PAPER else "for overlapping slices"
-            why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT, where=where))
+            why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT))
         else:
             why.append(_rejection(seen, levels))
     return tuple(why)

@@ -13,8 +13,6 @@ each plane's most convincing voxel of a candidate, may be far above it, and woul
 GROWN = 0.3
 """Mean of the planes' probabilities down to which a lesion reaches from where they agree. A reader takes the whole
 plaque; each plane misses parts of its own, so that the intersection alone holds as little as a third of one."""
-_FINE_PIXEL_MM = 0.5
-"""Pixels this small sample an in-plane resolution of about 1 mm twice, as overlapping slices do along the axis."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,11 +70,10 @@ def fuse(
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
-    # Nothing is dropped without a doubt unless the planes fully accept one and the same voxel of it.
-    certain = _any(found, dense & _passed(answers, accept))
-    silent = flattened & certain & _may_drop(scan, found, profile, overlapping)
-    uncertain = (_uncertain(best, levels) | flattened) & ~survives & ~silent
-    thin = flattened & ~silent & (not overlapping)
+    # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence.
+    dropped = flattened & (profile is finding.Profile.PAPER)
+    uncertain = (_uncertain(best, levels) | flattened) & ~survives & ~dropped
+    thin = flattened & ~dropped & (not overlapping)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)
     doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()
@@ -135,22 +132,6 @@ def _mask(found: components.Components, voxels: volume.BoolArray) -> volume.Bool
 
 def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolArray:
     return np.asarray(found.maxima(voxels.astype(np.float32)) > 0)
-
-
-def _may_drop(
-    scan: volume.Volume, found: components.Components, profile: finding.Profile, overlapping: bool
-) -> volume.BoolArray:
-    """Tell which candidates the 2D rule may drop without a doubt, if it leaves nothing of them.
-
-    The paper drops all. Ours drops one only where slices overlap, and where the candidate itself (not just what the
-    planes agree on) is one voxel thick along an axis sampled finely enough that anything real spans two voxels:
-    slices half a thickness apart, or pixels up to 0.5 mm. On other stacks a true lesion often lies in a single
-    slice; and planes that disagree about the rest of a thicker candidate are a doubt, not a 2D object.
-    """
-    if profile is finding.Profile.PAPER:
-        return np.ones(found.count, dtype=bool)
-    fine = np.array([overlapping, *(side <= _FINE_PIXEL_MM + 1e-6 for side in scan.spacing[1:])])
-    return np.asarray(overlapping & ((found.extents() == 1) & fine).any(axis=1))
 
 
 def _uncertain(

@@ -72,7 +72,7 @@ def find_calcium(
         fused = fusion.fuse(working.scan, found, answers, spec.levels, profile, faded)
     with _timed(seconds, "scores"):
         decided = decision.decide(fused.lesions.count, (*located.doubts, *fused.doubts), study_only)
-        why = explain.each(fused, spec.levels, profile)
+        why = explain.each(fused, spec.levels)
         listed = candidates.describe(
             working.scan, found, fused.best, tuple(zip(fused.status, why, strict=True)), working.slab_of
         )

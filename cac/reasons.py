@@ -74,7 +74,7 @@ class ReasonCode(StrEnum):
     )
     FLAT_OBJECT = (
         "flat_object",
-        "All three planes accept voxels of it, but these are a 2D object: dropped by the 2D rule {where}.",
+        "All three planes accept voxels of it, but these are a 2D object: dropped by the paper's 2D rule.",
     )
     NON_FINITE = "non_finite", "A net answered with a value that is not a number."
     NO_CALCIUM = "no_calcium", "No candidate at or above 130 HU near the heart is accepted or in doubt."

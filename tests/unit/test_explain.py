@@ -29,7 +29,7 @@ def why(
         p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in zip(Plane, answers, strict=True)
     }
     fused = fusion.fuse(scan, found, maps, levels, profile, found.voxels[:1] if faded else None)
-    (reason,) = explain.each(fused, levels, profile)
+    (reason,) = explain.each(fused, levels)
     return fused.status[0], reason
 
 
@@ -55,16 +55,16 @@ def test_a_plane_that_stands_alone_is_named_and_so_are_those_that_said_no(alone:
     assert all(f"{plane} 0.1 < 0.2" in reason.text for plane in Plane if plane is not alone)
 
 
-def test_what_the_2d_rule_dropped_says_so() -> None:
+def test_a_2d_object_that_all_planes_accept_is_doubted_for_that_where_slices_overlap() -> None:
     status, reason = why(scan_of(FLAT), 0.9, 0.9, 0.9)
-    assert (status, reason.code) == (Status.REJECTED, Code.FLAT_OBJECT)
-    assert reason.text.endswith("dropped by the 2D rule for overlapping slices.")
+    assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
+    assert "never drops it without a doubt" in reason.text
 
 
 def test_what_the_papers_2d_rule_dropped_says_so() -> None:
     status, reason = why(scan_of(FLAT, increment=3.0), 0.9, 0.9, 0.9, profile=finding.Profile.PAPER)
     assert (status, reason.code) == (Status.REJECTED, Code.FLAT_OBJECT)
-    assert "of the paper" in reason.text
+    assert "the paper's 2D rule" in reason.text
 
 
 def test_a_2d_object_without_overlap_is_doubted_for_that() -> None:
@@ -100,7 +100,7 @@ def test_a_thick_candidate_of_which_one_slice_is_agreed_on_says_so() -> None:
     one[1] = 0.9
     status, reason = why(scan_of(CUBE), one, one, 0.9 * (one > 0) + 0.5 * (one == 0))
     assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
-    assert "thicker itself" in reason.text
+    assert "2D object (one voxel thick)" in reason.text
 
 
 def test_what_the_slabs_erased_or_faded_says_so() -> None:
