@@ -128,7 +128,7 @@ def test_without_candidates_there_is_nothing_to_explain() -> None:
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     nothing = {plane: np.empty(0, np.float32) for plane in Plane}
     fused = fusion.fuse(scan, found, nothing, LEVELS, finding.Profile.DEFAULT)
-    assert explain.each(fused, LEVELS, finding.Profile.DEFAULT) == ()
+    assert explain.each(fused, LEVELS) == ()
     assert candidates.describe(scan, found, fused.best, (), np.arange(SHAPE[0])) == ()
 
 
