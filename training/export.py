@@ -19,7 +19,7 @@ MODELS = pathlib.Path(__file__).parents[1] / "models"
 OPSET = 18
 TOLERANCE = 1e-4
 UNCALIBRATED = finding.Levels(accept=0.5, low=0.1, high=0.3)
-"""Until `benchmarks.operating_point` has written better ones."""
+"""Until `training.evaluate --tune` has written better ones."""
 
 
 def export(net: nets.UNet, plane: finding.Plane, architecture: str, path: pathlib.Path) -> None:
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
     parser.add_argument("--models", type=pathlib.Path, help="by default models/, but for another method's nets")
     parser.add_argument("--method", choices=["paper"], help="the paper's own way of training: see training.paper")
-    parser.add_argument("--version", default="2026.11.5")
+    parser.add_argument("--version", default="2026.11.6")
     options = parser.parse_args()
     if options.method and options.models is None:
         parser.error("nets of another method need a folder of their own: --models")

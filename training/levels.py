@@ -96,10 +96,12 @@ def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
     """Return the threshold, a logit, at which candidates accepted in all planes agree best with the truth.
 
     `least` is each candidate's least logit over the planes; agreement is the Dice coefficient of the candidates'
-    voxels. It decides no exclusion: what is accepted passes the doubt thresholds too. The lowest of equals, from 0.5
+    voxels, of which no false one counts more than the largest true one: of a bone only what the nets call calcium would
+    be taken. It decides no exclusion: what is accepted passes the doubt thresholds too. The lowest of equals, from 0.5
     up.
     """
     tried = GRID[(GRID >= 0) & (HIGHEST[0, 0] >= GRID)]
+    voxels = np.minimum(voxels, voxels[true].max(initial=0))
     whole = voxels[true].sum()
     best, most = float(tried[0]), -1.0
     for level in tried:

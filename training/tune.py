@@ -185,8 +185,9 @@ def _accept(judged: Sequence[rows.Row]) -> float:
 
 
 def _per_plane(low: levels.Array, high: levels.Array, accept: float) -> dict[finding.Plane, finding.Levels]:
-    """Turn logits into probabilities; accepted is never less than in doubt."""
-    least, most, taken = (1 / (1 + np.exp(-value)) for value in (low, high, np.maximum(accept, low)))
+    """Turn logits into probabilities; what all planes accept passes `low` in two of them, so that it was in doubt."""
+    accepted = np.full(low.shape, max(accept, float(np.sort(low)[1])))
+    least, most, taken = (1 / (1 + np.exp(-value)) for value in (low, high, accepted))
     return {
         plane: finding.Levels(
             accept=round(float(taken[place]), 7), low=round(float(least[place]), 7), high=round(float(most[place]), 7)

@@ -61,7 +61,7 @@ class Net:
         levels = self.levels
         values = (levels.accept, levels.low, levels.high)
         _demand(all(math.isfinite(v) and 0 < v <= 1 for v in values), f"{self.file}: thresholds must lie in (0, 1]")
-        _demand(levels.low <= min(levels.accept, levels.high), f"{self.file}: low lies above accept or high")
+        _demand(levels.low <= levels.high, f"{self.file}: low lies above high")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -81,3 +81,10 @@ def test_accepted_is_what_agrees_best_with_the_truth_in_voxels():
     assert levels.accept(least, voxels, np.array([True, True, True, False])) == 1.5
     assert levels.accept(least, voxels, np.array([True, True, True, True])) == 0.0
     assert levels.accept(np.empty(0), np.empty(0), np.empty(0, bool)) == 0.0
+
+
+def test_a_bone_of_many_voxels_does_not_decide_alone_what_is_accepted():
+    least, true = np.array([6.0, 4.0, 4.0, 4.0, 3.5]), np.array([True, True, True, True, False])
+    assert levels.accept(least, np.array([50.0, 50, 50, 50, 20_000]), true) == 4.0
+    false_and_surer = np.array([3.0, 3.0, 3.0, 3.0, 3.5])
+    assert levels.accept(false_and_surer, np.array([50.0, 50, 50, 50, 20_000]), true) == 0.0

@@ -74,7 +74,6 @@ def test_text_that_is_no_json_is_a_model_error(tmp_path):
         ({"window": [800, -200]}, "window"),
         ({"stride": 0}, "above zero"),
         ({"stride": 8}, "same input"),
-        ({"levels": {"accept": 0.5, "low": 0.6, "high": 0.9}}, "low lies above"),
         ({"levels": {"accept": 0.5, "low": 0.3, "high": 0.2}}, "low lies above"),
         ({"levels": {"accept": 1.5, "low": 0.1, "high": 0.3}}, r"\(0, 1\]"),
         ({"levels": {"accept": 0.5, "low": 0.0, "high": 0.3}}, r"\(0, 1\]"),

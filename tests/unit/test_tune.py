@@ -1,8 +1,10 @@
 """The choice of an operating point: what it refuses, and what it writes."""
 
+import math
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 
 from cac import finding
@@ -136,6 +138,14 @@ def test_training_validation_and_held_out_seeds_never_meet():
     assert sum(map(len, blocks)) == len(set.union(*blocks))
     assert all(not 1_000_000 <= seed < 2_000_000 for block in blocks for seed in block)
     assert max(seeds("validation")) < sets.COPIES_FIRST["validation"] < 3_000_000
+
+
+def test_what_all_planes_accept_would_else_be_in_doubt_though_one_plane_s_doubt_begins_above():
+    low, high = np.array([-1.0, 5.5, 2.0]), np.array([7.0, 7.0, 7.0])
+    for accept, taken in ((3.0, 3.0), (1.0, 2.0)):
+        chosen = tune._per_plane(low, high, accept)
+        assert {each.accept for each in chosen.values()} == {round(1 / (1 + math.exp(-taken)), 7)}
+        assert sum(each.low <= each.accept for each in chosen.values()) == 2
 
 
 def test_open_thresholds_keep_every_candidate_in_doubt():
