@@ -107,3 +107,19 @@ def test_a_plaque_of_which_the_slabs_leave_a_voxel_is_faded() -> None:
     hidden = slabs.hidden(scan, prepared, everywhere(prepared))
     assert hidden.erased.count == 0
     assert hidden.faded.tolist() == [np.ravel_multi_index(left, prepared.scan.hu.shape)]
+
+
+@pytest.mark.parametrize(("side", "faded"), [(4, True), (6, False)])
+def test_a_plaque_of_which_the_slabs_lose_more_than_half_is_faded_though_noise_hides_its_rim(
+    side: int, faded: bool
+) -> None:
+    scan = noisy(0.625, 30.0)
+    scan.hu[36:46, 30:62, 38:68] = 45
+    scan.hu[40:42, 41:49, 49:57] = 140  # 20 mm3, of which only what lies next to the middle is beyond noise
+    scan.hu[40:42, 44:46, 52:54] = 600
+    prepared = slabs.prepare(scan)
+    prepared.scan.hu[:] = np.minimum(prepared.scan.hu, 125)
+    prepared.scan.hu[int(prepared.slab_of[40]), 43 : 43 + side, 50 : 50 + side] = 140  # 6 or 13.5 mm3
+    hidden = slabs.hidden(scan, prepared, everywhere(prepared))
+    assert hidden.erased.count == 0
+    assert hidden.faded.size == (side**2 if faded else 0)
