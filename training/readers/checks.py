@@ -15,16 +15,20 @@ AIR_HU = -500.0
 """A chest holds lung and air: without voxels below this the values are no HU, and 130 HU would prove nothing."""
 FEWEST_AIR = 0.005
 
+MOST_MM3 = 20_000.0
+"""No coronary tree holds so much: a mask of all that is dense, bones too, would pass every other check."""
+
 _AXES = ("slices", "rows", "columns")
 
 
 def truth(
-    name: str, hu: volume.FloatArray, codes: NDArray[np.uint8], said: site.Site, *, strictly: bool = False
+    name: str, scan: volume.Volume, codes: NDArray[np.uint8], said: site.Site, *, strictly: bool = False
 ) -> NDArray[np.uint8]:
     """Return the truth that a mask tells: its codes where the image reaches 130 HU (exceeds it, with `strictly`).
 
-    `hu` and `codes` (`labelled.Label`) are (slice, row, column). Raises Misaligned, ImplausibleMask, NotAnnotated.
+    `codes` (`labelled.Label`) are (slice, row, column). Raises Misaligned, ImplausibleMask, Unusable.
     """
+    hu = scan.hu
     if codes.shape != hu.shape:
         raise errors.Misaligned(name, f"the mask has shape {codes.shape}, the image {hu.shape}")
     if not np.isfinite(hu).all():
@@ -47,6 +51,9 @@ def truth(
         msg = (
             f"{share:.0%} of the mask's voxels are {sign} 130 HU, at least {ON_CALCIUM:.0%} must be{_hint(hu, marked)}"
         )
+        raise errors.ImplausibleMask(name, msg)
+    if (amount := float(marked.sum() * scan.voxel_mm3)) > MOST_MM3:
+        msg = f"{amount / 1000:.0f} ml are marked, more than any coronary arteries hold: are bones among it?"
         raise errors.ImplausibleMask(name, msg)
     return np.where(dense, codes, 0).astype(np.uint8)
 

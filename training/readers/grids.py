@@ -41,8 +41,10 @@ def oriented(
 ) -> tuple[volume.Volume, NDArray[np.uint8]]:
     """Turn an image in HU and its mask, both (i, j, k) with an affine to RAS in mm, to the axes of a Volume.
 
-    Raises Misaligned where the axes are not those of the body, within 3 degrees as in the node.
+    Raises Misaligned where the axes are not those of the body, within 3 degrees as in the node, or were never stated.
     """
+    if np.array_equal(np.abs(affine), np.eye(4)):  # no scanner's, but every library's where nobody gave one
+        raise errors.Misaligned(name, "voxels of 1 mm from the origin on: the image's own spacing and place are lost")
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
         raise errors.Misaligned(name, "the image's affine is none")
     to_body = orientations.ornt_transform(nibabel.io_orientation(affine), orientations.axcodes2ornt(_AXES))

@@ -41,5 +41,5 @@ def read(
         patient=said.patient_of(name),
         source=kind.source,
         volume=turned,
-        truth=checks.truth(name, turned.hu, codes, said, strictly=kind.strictly),
+        truth=checks.truth(name, turned, codes, said, strictly=kind.strictly),
     )

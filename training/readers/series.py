@@ -60,7 +60,7 @@ class Series:
 
     def scan(self, codes: NDArray[np.uint8], said: site.Site, source: str, patient: str = "") -> labelled.LabelledScan:
         """Check what was drawn (codes in the images' orientation) and return it with the scan."""
-        truth = checks.truth(self.name, self.loaded.volume.hu, np.ascontiguousarray(self.shown(codes)), said)
+        truth = checks.truth(self.name, self.loaded.volume, np.ascontiguousarray(self.shown(codes)), said)
         return labelled.LabelledScan(
             name=self.name,
             patient=patient or self.patient,

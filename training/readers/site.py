@@ -20,6 +20,7 @@ _NAMED = {
 ARTERIES: Names = {name.replace("_", " "): label for label, names in _NAMED.items() for name in names.split()}
 """Names as they are usual. 'Left coronary artery' is not among them: some mean the main stem, some the whole side."""
 
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+(e[-+]?\d+)?", re.IGNORECASE)
 _TAIL = re.compile(r"( (calcium|calcifications?|calcified|calc|plaques?|cac|lesions?|ca))+$")
 
 
@@ -64,7 +65,12 @@ class Entry:
 
 
 def plain(name: str) -> str:
-    """Return a name in the form that meanings are kept under: case and separators do not matter."""
+    """Return a name in the form that meanings are kept under: case and separators do not matter.
+
+    A number stays as it is: -1 is not 1, which many a mask calls what its reader left open.
+    """
+    if _NUMBER.fullmatch(name.strip()):
+        return name.strip().casefold()
     return re.sub(r"[\s_\-./]+", " ", name).strip().casefold()
 
 
