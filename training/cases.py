@@ -66,11 +66,16 @@ def image(hu: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def save(case: Case, path: pathlib.Path, source: str = PHANTOMS) -> None:
-    """Write a case as a folder of .npy files, so that training can map rather than read them, and where it is from."""
+    """Write a case as a folder of .npy files, so that training can map rather than read them, and where it is from.
+
+    The last bears its name only when it is whole, so that a case without it was not finished.
+    """
     path.mkdir(parents=True, exist_ok=True)
     (path / _SOURCE).write_text(source)
-    for name in _NAMES:
+    for name in _NAMES[:-1]:
         np.save(path / f"{name}.npy", getattr(case, name))
+    np.save(path / "part.npy", getattr(case, _NAMES[-1]))
+    (path / "part.npy").replace(path / f"{_NAMES[-1]}.npy")
 
 
 def stored(path: pathlib.Path) -> bool:
@@ -80,7 +85,7 @@ def stored(path: pathlib.Path) -> bool:
 
 def stored_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the finished cases of a split, in order of their seeds."""
-    return sorted(path for path in folder.iterdir() if stored(path))
+    return sorted(path for path in folder.iterdir() if stored(path)) if folder.is_dir() else []
 
 
 def load(path: pathlib.Path) -> Case:

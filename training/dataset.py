@@ -3,9 +3,11 @@
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from training import cases, crops, errors, labelled, splits
 
@@ -14,14 +16,22 @@ _REFUSED = "refused.json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def agree(folder: pathlib.Path, shares: splits.Shares) -> None:
-    """Hold a dataset to one way of splitting: with two, one patient might train and judge; DatasetError."""
+def agree(folder: pathlib.Path, shares: splits.Shares, kind: str, patient: str) -> None:
+    """Hold a dataset to one way of splitting: with two, one patient might train and judge; DatasetError.
+
+    `patient` is the pattern by which a case of this kind tells its patient.
+    """
     told, stated = folder / _SHARES, dataclasses.asdict(shares)
     folder.mkdir(parents=True, exist_ok=True)
-    if told.exists() and (before := json.loads(told.read_text())) != stated:
+    before = _read(told)
+    patterns = before.pop("patients", {})
+    if before and before != stated:
         msg = f"{folder} was split by {before}: give the same shares, or another folder"
         raise errors.DatasetError(msg)
-    told.write_text(json.dumps(stated) + "\n")
+    if patterns.get(kind, patient) != patient:
+        msg = f"{folder} tells the patients of {kind} by '{patterns[kind]}': give the same --patient, or another folder"
+        raise errors.DatasetError(msg)
+    _write(told, {**stated, "patients": {**patterns, kind: patient}})
 
 
 def safe(kind: str, name: str) -> str:
@@ -56,8 +66,24 @@ def put(scan: labelled.LabelledScan, folder: pathlib.Path, shares: splits.Shares
 def note(folder: pathlib.Path, prepared: Iterable[str], refused: Mapping[str, str]) -> pathlib.Path:
     """Write down what was refused and why, beside what earlier runs refused of other cases."""
     path = folder / _REFUSED
-    before: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    before = _read(path)
     settled = set(prepared)
     now = {name: why for name, why in {**before, **refused}.items() if name not in settled}
-    path.write_text(json.dumps(now, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    _write(path, dict(sorted(now.items())))
     return path
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as exc:
+        msg = f"{path} cannot be read ({exc}): mend it, or name another folder"
+        raise errors.DatasetError(msg) from exc
+    return told
+
+
+def _write(path: pathlib.Path, told: Mapping[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, path)

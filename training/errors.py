@@ -4,7 +4,7 @@ TrainingError
 ├── DatasetError           a whole folder cannot be used as it was asked for
 └── RefusedCase            one labelled scan cannot be used; names it and says why
     ├── NotAnnotated       nobody said what is in it, which is not zero
-    ├── UnknownName        a label whose meaning nobody told
+    ├── UnknownName        a label whose meaning nobody told, or a name in which no patient is found
     ├── Misaligned         image and mask do not lie on one grid
     ├── ImplausibleMask    the mask does not lie on calcium, or is empty
     ├── Unreadable         files missing, broken, or no regular volume
@@ -37,7 +37,7 @@ class NotAnnotated(RefusedCase):
 
 
 class UnknownName(RefusedCase):
-    """Say that a label means nothing known."""
+    """Say that a label means nothing known, or that a case's name tells no patient."""
 
 
 class Misaligned(RefusedCase):

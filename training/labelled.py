@@ -66,7 +66,9 @@ def save(scan: LabelledScan, folder: pathlib.Path) -> None:
         "classes": scan.classes,
         "refused": scan.refused,
     }
-    (folder / _FACTS).write_text(json.dumps(facts, indent=1) + "\n")
+    part = folder / f"{_FACTS}.part"
+    part.write_text(json.dumps(facts, indent=1) + "\n")
+    part.replace(folder / _FACTS)
 
 
 def load(folder: pathlib.Path) -> LabelledScan:

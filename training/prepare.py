@@ -13,11 +13,13 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from cac import errors as cac_errors
 from cac.phantom import anatomy
 from training import cases, crops, dataset, errors, splits
 from training.readers import coca, dicom, nifti, orcascore, site
+from triage import errors as triage_errors
 
 READERS = {"coca": coca, "orcascore": orcascore, "nifti": nifti, "dicom": dicom}
 
@@ -105,7 +107,7 @@ def summary(done: Iterable[Done], folder: pathlib.Path) -> int:
 
 def _seeds(options: argparse.Namespace) -> list[_Job]:
     """Return a job for every training phantom that the folder does not hold yet."""
-    data = tomllib.loads(options.config.read_text())["data"]
+    data = _knobs(options.config)
     first = data["train_first"] if options.first is None else options.first
     seeds = range(first, first + (data["train_cases"] if options.cases is None else options.cases))
     kind = "real" if options.kind == "background" else ""
@@ -120,20 +122,45 @@ def _import(options: argparse.Namespace) -> int:
     """Bring a site's labelled scans into the dataset."""
     said = site.Site(
         names=site.parse(options.name),
-        zeros=frozenset(map(str.strip, options.zeros.read_text().splitlines())) if options.zeros else frozenset(),
+        zeros=_zeros(options.zeros) if options.zeros else frozenset(),
         empty_is_zero=options.empty_is_zero,
         thickness=options.thickness,
         automatic=options.automatic,
         **({"patient": options.patient} if options.patient else {}),
     )
+    if options.kind == "coca" and options.patient:
+        raise errors.DatasetError("in COCA the folder is the patient: --patient has nothing to say")
     shares = splits.Shares(**dict(zip(("train", "tune", "test"), options.shares, strict=True)))
-    dataset.agree(options.out, shares)
+    dataset.agree(options.out, shares, options.kind, said.patient)
     found = READERS[options.kind].find(*options.folders, said)
     if not found:
         raise errors.DatasetError(f"no case is found in {' and '.join(map(str, options.folders))}")
-    jitter_mm = tomllib.loads(options.config.read_text())["data"]["jitter_mm"]
+    jitter_mm = _knobs(options.config)["jitter_mm"]
     jobs = [functools.partial(imported, options.kind, entry, options.out, shares, jitter_mm) for entry in found]
-    return summary(run(jobs, options.jobs), options.out)
+    code = summary(run(jobs, options.jobs), options.out)
+    if strangers := sorted(said.zeros - {entry.name for entry in found}):
+        print(f"{options.zeros} names what is no case here: {', '.join(strangers)}")
+    return code
+
+
+def _zeros(path: pathlib.Path) -> frozenset[str]:
+    """Read the names of the cases in which a reader found no calcium; DatasetError."""
+    try:
+        names = map(str.strip, path.read_text(encoding="utf-8-sig").splitlines())
+    except UnicodeDecodeError as exc:
+        msg = f"{path} is no text in UTF-8"
+        raise errors.DatasetError(msg) from exc
+    return frozenset(name for name in names if name)
+
+
+def _knobs(path: pathlib.Path) -> dict[str, Any]:
+    """Read a configuration's [data]; DatasetError."""
+    try:
+        knobs: dict[str, Any] = tomllib.loads(path.read_text())["data"]
+    except (tomllib.TOMLDecodeError, KeyError) as exc:
+        msg = f"{path} is no configuration with [data] ({exc})"
+        raise errors.DatasetError(msg) from exc
+    return knobs
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,14 +203,15 @@ def _ask(parser: argparse.ArgumentParser) -> None:
 def main() -> int:
     """Prepare what the command line names; return 1 where any case was refused."""
     options = _parser().parse_args()
-    if options.kind not in READERS:
-        run(_seeds(options), options.jobs)
-        return 0
     try:
-        return _import(options)
-    except errors.DatasetError as exc:
+        if options.kind in READERS:
+            return _import(options)
+        made = run(_seeds(options), options.jobs)
+        print(f"{len(made)} prepared; {options.out / 'train'} holds {len(cases.stored_in(options.out / 'train'))}")
+    except (errors.DatasetError, triage_errors.TriageError, cac_errors.CacError, OSError, ValueError) as exc:
         print(f"Nothing was prepared: {exc}", file=sys.stderr)
         return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -82,6 +82,74 @@ def test_zeros_are_named_in_a_file(tmp_path, monkeypatch):
     assert not labelled.load(tmp_path / "out" / "test" / "coca-7").truth.any()
 
 
+@pytest.fixture
+def pair(tmp_path):
+    """Return the words that import one NIfTI pair, of sub-03."""
+    write_nifti(tmp_path / "images" / "sub-03_ses-1.nii.gz", hu())
+    write_nifti(tmp_path / "masks" / "sub-03_ses-1.nii.gz", (truth() > 0).astype(np.uint8))
+    return "nifti", tmp_path / "images", tmp_path / "masks", "--out", tmp_path / "out", "--shares", 0, 0, 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--zeros", "nowhere.txt"), "nowhere.txt"),
+        (("--config", "nowhere.toml"), "nowhere.toml"),
+        (("--config", "training/config/paper.toml"), "no configuration with [data]"),
+        (("--patient", "("), "the patient's pattern '(' is none"),
+        (("--patient", r"sub-\d+"), "needs a group"),
+        (("--thickness", "0"), "thickness of 0 mm is none"),
+        (("--thickness", "nan"), "thickness of nan mm is none"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_a_sentence(pair, monkeypatch, capsys, words, said):
+    assert command(monkeypatch, *pair, *words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Nothing was prepared: ")
+    assert said in told
+
+
+def test_a_name_in_which_the_pattern_finds_no_patient_is_refused(pair, tmp_path, monkeypatch):
+    assert command(monkeypatch, *pair, "--patient", r"pat(\d+)") == 1
+    (why,) = json.loads((tmp_path / "out" / "refused.json").read_text()).values()
+    assert "finds no patient" in why
+
+
+def test_a_dataset_tells_patients_in_one_way_only(pair, monkeypatch, capsys):
+    assert command(monkeypatch, *pair) == 0
+    assert command(monkeypatch, *pair, "--patient", r"ses-(\d+)") == 2
+    assert "give the same --patient" in capsys.readouterr().err
+
+
+def test_zeros_that_name_no_case_are_said(pair, tmp_path, monkeypatch, capsys):
+    (tmp_path / "zeros.txt").write_text("sub-04\n\n", encoding="utf-8-sig")
+    assert command(monkeypatch, *pair, "--zeros", tmp_path / "zeros.txt") == 0
+    assert "names what is no case here: sub-04" in capsys.readouterr().out
+
+
+def test_zeros_that_are_no_text_are_refused(pair, tmp_path, monkeypatch, capsys):
+    (tmp_path / "zeros.txt").write_text("sub-03\n", encoding="utf-16")
+    assert command(monkeypatch, *pair, "--zeros", tmp_path / "zeros.txt") == 2
+    assert "no text in UTF-8" in capsys.readouterr().err
+
+
+def test_a_background_that_is_not_there_is_said_plainly(tmp_path, monkeypatch, capsys):
+    (tmp_path / "courses.json").write_text('{"series": "a", "courses": {}}')
+    words = ("background", tmp_path / "nowhere", tmp_path / "courses.json", "--cases", 1, "--out", tmp_path / "out")
+    assert command(monkeypatch, *words) == 2
+    assert capsys.readouterr().err == "Nothing was prepared: The series has no image.\n"
+
+
+def test_a_case_whose_writing_was_cut_short_is_not_there(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "replace", full)
+    with pytest.raises(OSError, match="space"):
+        labelled.save(small(), tmp_path / "a")
+    assert labelled.stored(tmp_path) == []
+
+
 def test_a_defect_met_in_one_case_is_reported_like_a_refusal(tmp_path):
     def read():
         raise ZeroDivisionError

@@ -31,9 +31,9 @@ class Series:
 
     @property
     def patient(self) -> str:
-        """Return a stand-in for the patient's identity: equal for equal ones, and naming nobody."""
+        """Return a stand-in for the patient's identity: equal for equal ones, and naming nobody; '' without one."""
         known = str(self.loaded.sources[0].get("PatientID") or "").strip()
-        return "p-" + hashlib.sha256(known.encode()).hexdigest()[:16] if known else self.name
+        return "p-" + hashlib.sha256(known.encode()).hexdigest()[:16] if known else ""
 
     def shown(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """Turn an array of the volume to the images' own rows and columns, or back."""
@@ -63,7 +63,7 @@ class Series:
         truth = checks.truth(self.name, self.loaded.volume, np.ascontiguousarray(self.shown(codes)), said)
         return labelled.LabelledScan(
             name=self.name,
-            patient=patient or self.patient,
+            patient=patient or self.patient or said.patient_of(self.name),
             source=source,
             volume=self.loaded.volume,
             truth=truth,

@@ -1,6 +1,7 @@
 """What a site says of its own data, and what a folder holds of it."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
@@ -41,6 +42,19 @@ class Site:
     patient: str = r"^(sub-[A-Za-z0-9]+|.+)"
     automatic: bool = False
 
+    def __post_init__(self) -> None:
+        if self.thickness is not None and not (math.isfinite(self.thickness) and self.thickness > 0):
+            msg = f"a slice thickness of {self.thickness:g} mm is none"
+            raise errors.DatasetError(msg)
+        try:
+            groups = re.compile(self.patient).groups
+        except re.error as exc:
+            msg = f"the patient's pattern '{self.patient}' is none: {exc}"
+            raise errors.DatasetError(msg) from exc
+        if not groups:
+            msg = f"the patient's pattern '{self.patient}' needs a group: what in parentheses is the patient"
+            raise errors.DatasetError(msg)
+
     def label(self, case: str, name: str, known: Names = ARTERIES) -> labelled.Label:
         """Return what a label's name means, the site's own words first; UnknownName."""
         for meanings in (self.names, known):
@@ -51,9 +65,12 @@ class Site:
         raise errors.UnknownName(case, msg)
 
     def patient_of(self, case: str) -> str:
-        """Return the patient of a case by its name; the whole name where the pattern does not say."""
+        """Return the patient of a case by its name; UnknownName: a guess might let one patient train and judge."""
         found = re.search(self.patient, case)
-        return found[1] if found and found[1] else case
+        if not found or not found[1]:
+            msg = f"the pattern '{self.patient}' finds no patient in its name"
+            raise errors.UnknownName(case, msg)
+        return found[1]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
