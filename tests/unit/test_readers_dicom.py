@@ -279,3 +279,10 @@ def test_a_broken_object_is_refused(tmp_path):
     made.save_as(tmp_path / "a" / "seg.dcm")
     with pytest.raises(errors.Unreadable, match=r"^a: "):
         read(tmp_path)
+
+
+def test_where_the_header_names_no_patient_the_folder_s_name_does_by_the_site_s_pattern(tmp_path):
+    images = write_ct(tmp_path / "pat7_b", hu(), PatientID="")
+    segmentation(images, truth()).save_as(tmp_path / "pat7_b" / "seg.dcm")
+    (entry,) = dicom.find(tmp_path, site.Site(patient=r"^(pat\d+)"))
+    assert entry.read().patient == "pat7"

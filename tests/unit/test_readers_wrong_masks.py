@@ -4,11 +4,11 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - as everybody calls it
-from labelled_pairs import hu, truth, write_nifti
+from labelled_pairs import hu, truth, write_ct, write_nifti
 
 from cac import volume
 from training import errors, labelled
-from training.readers import checks, nifti, orcascore, site
+from training.readers import checks, dicom, nifti, orcascore, site
 
 SITE = site.Site()
 
@@ -60,3 +60,26 @@ def test_a_mask_of_all_that_is_dense_is_refused():
         checks.truth("a", scan, codes, SITE)
     codes[:, 55:] = 0
     assert checks.truth("a", volume.Volume(hu=values, spacing=(1.0, 0.5, 0.5), thickness=1.0), codes, SITE).any()
+
+
+@pytest.mark.parametrize(("stray", "why"), [("b.nrrd", "no NIfTI file"), ("b/ses-1.nii.gz", "folder of its own")])
+def test_an_image_that_is_not_read_is_refused_by_name(tmp_path, stray, why):
+    for folder in ("images", "masks"):
+        write_nifti(tmp_path / folder / "a.nii.gz", hu())
+    path = tmp_path / "images" / stray
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    first, other = nifti.find(tmp_path / "images", tmp_path / "masks", SITE)
+    assert first.name == "a"
+    with pytest.raises(errors.Unreadable, match=rf"^{stray}: .*{why}"):
+        other.read()
+
+
+def test_dicom_files_without_a_suffix_beside_folders_are_not_lost(tmp_path):
+    write_ct(tmp_path / "a", hu())
+    next((tmp_path / "a").glob("*.dcm")).rename(tmp_path / "IM0001")
+    (tmp_path / "IM0001").rename(tmp_path / "DICOMDIR")
+    assert [entry.name for entry in dicom.find(tmp_path, SITE)] == ["a"]
+    (tmp_path / "DICOMDIR").rename(tmp_path / "IM0001")
+    with pytest.raises(errors.DatasetError, match="give each case a folder of its own"):
+        dicom.find(tmp_path, SITE)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 
 import pydicom
-from pydicom import uid
+from pydicom import misc, uid
 
 from training import errors, labelled
 from training.readers import contours, segments, series, site
@@ -43,13 +43,19 @@ def find(folder: pathlib.Path, said: site.Site) -> list[site.Entry]:
         msg = f"{folder} is no folder"
         raise errors.DatasetError(msg)
     homes = [path for path in folder.iterdir() if path.is_dir()] or [folder]
-    if homes != [folder] and any(path.suffix.lower() in _SUFFIXES for path in folder.iterdir()):
+    if homes != [folder] and any(_is_dicom(path) for path in folder.iterdir()):
         msg = f"{folder} holds DICOM files beside folders: give each case a folder of its own"
         raise errors.DatasetError(msg)
     return [
         site.Entry(name=path.name, read=functools.partial(read, path.name, path, said))
         for path in sorted(homes, key=lambda path: site.natural(path.name))
     ]
+
+
+def _is_dicom(path: pathlib.Path) -> bool:
+    return (
+        path.is_file() and path.name.upper() != "DICOMDIR" and (path.suffix.lower() in _SUFFIXES or misc.is_dicom(path))
+    )
 
 
 def read(name: str, folder: pathlib.Path, said: site.Site) -> labelled.LabelledScan:

@@ -20,6 +20,7 @@ from training.readers import pairs, site
 
 SOURCE = "NIfTI pairs of the site"
 LABELS: site.Names = {"1": labelled.Label.CORONARY}
+_OTHER = re.compile(r"\.(nrrd|nhdr|mha|mhd|hdr|img|mgz|mgh|dcm|ima)$", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 
 
@@ -27,10 +28,11 @@ def find(images: pathlib.Path, masks: pathlib.Path, said: site.Site) -> list[sit
     """List the cases: every name that has an image or a mask."""
     shown = _files(images, r"_0000$")
     drawn = _files(masks, r"_(mask|seg|label|labels)$")
-    return [
+    cases = [
         site.Entry(name=name, read=functools.partial(read, name, shown.get(name), drawn.get(name), said))
         for name in sorted(shown.keys() | drawn.keys(), key=site.natural)
     ]
+    return [*cases, *_passed_over(images), *(_passed_over(masks) if masks != images else [])]
 
 
 def read(name: str, image: pathlib.Path | None, mask: pathlib.Path | None, said: site.Site) -> labelled.LabelledScan:
@@ -41,6 +43,22 @@ def read(name: str, image: pathlib.Path | None, mask: pathlib.Path | None, said:
         raise errors.NotAnnotated(name, "there is no mask of that name: not annotated, which is not zero")
     kind = pairs.Format(source=SOURCE, load=_load, labels=LABELS)
     return pairs.read(name, image, mask, said, kind)
+
+
+def _passed_over(folder: pathlib.Path) -> list[site.Entry]:
+    """List what seems to be an image and is not read: it is refused by name, not lost."""
+
+    def refuse(name: str, why: str) -> labelled.LabelledScan:
+        raise errors.Unreadable(name, why)
+
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.parent != folder and _SUFFIX.search(path.name):
+            found.append((name, f"it lies in a folder of its own: put it into {folder.name} itself"))
+        elif _OTHER.search(path.name):
+            found.append((name, "it is no NIfTI file"))
+    return [site.Entry(name=name, read=functools.partial(refuse, name, why)) for name, why in found]
 
 
 def _load(name: str, path: pathlib.Path) -> tuple[volume.FloatArray, NDArray[np.float64]]:
