@@ -8,7 +8,7 @@ def row(**changes: object) -> rows.Row:
     fields = {
         "set_name": "internal",
         "name": "a",
-        "patient": "a",
+        "patient": changes.get("name", "a"),
         "source": "synthetic phantoms",
         "synthetic": True,
         "way": "dilated",

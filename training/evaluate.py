@@ -51,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what is asked; return 1 where a scan failed, 2 where what is asked cannot be done."""
     options = parser().parse_args(argv)
     try:
+        if options.tune and (options.profile is not finding.Profile.DEFAULT or options.tables):
+            raise ValueError(
+                "Thresholds are chosen for the node's own way: --tune goes without --profile and --tables."
+            )
         if options.tables:
             return _tables(options.tables, [])
         return _tune(options) if options.tune else _evaluate(options)

@@ -99,4 +99,7 @@ def stored(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def source(folder: pathlib.Path) -> str:
     """Return where a stored scan is from, without reading the scan."""
-    return str(json.loads((folder / _FACTS).read_text())["source"])
+    try:
+        return str(json.loads((folder / _FACTS).read_text())["source"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ValueError(f"{folder / _FACTS} tells no source ({exc}): remove its folder, and prepare it again") from exc

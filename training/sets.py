@@ -193,7 +193,7 @@ def dataset(folder: pathlib.Path, split: str) -> list[Stored]:
     if not found:
         raise ValueError(f"{folder / split} holds no labelled scan")
     return [
-        Stored(set_name=f"{folder.name}/{split}", folder=each, synthetic="synthetic" in labelled.source(each))
+        Stored(set_name=f"{folder.resolve().name}/{split}", folder=each, synthetic="synthetic" in labelled.source(each))
         for each in found
     ]
 

@@ -44,7 +44,10 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """Hold one architecture's thresholds, one a plane, and what they come to on the tuning scans."""
+    """Hold one architecture's thresholds, one a plane, and what they come to on the tuning scans.
+
+    `positives` and `missed` are patients: an interval of scans would take those of one patient for so many.
+    """
 
     levels: dict[finding.Plane, finding.Levels]
     positives: int
@@ -64,6 +67,8 @@ def run(asked: sets.Asked, wanted: Wanted) -> list[str]:
     ValueError where the scans are for testing, or too few to show the sensitivity.
     """
     refuse_test(asked)
+    if not (0 < wanted.sensitivity < 1 and wanted.missed >= 0):
+        raise ValueError("A sensitivity lies between 0 and 1, and positives given up are 0 or more.")
     tasks = asked.tasks("validation")
     enough(sum(task.may_be_positive for task in tasks), wanted)
     plan = running.Plan(models=wanted.models, architectures=wanted.architectures, levels=OPEN)
@@ -109,24 +114,28 @@ def enough(positives: int, wanted: Wanted, missed: int = 0) -> None:
 def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
     """Choose thresholds from rows of one architecture, run with OPEN; ValueError says why there are none."""
     # A positive that is unsuitable is never called absent, whatever the thresholds: it shows nothing of them.
-    positives = [(row.name, read(row)) for row in judged if row.positive and row.found is not None]
+    positives = [(row, read(row)) for row in judged if row.positive and row.found is not None]
     zeros = [read(row) for row in judged if not row.positive]
-    enough(len(positives), wanted)
+    if not zeros:
+        raise ValueError("Nothing is written: without a scan that has no calcium there is nothing to choose by.")
+    people = len({row.patient for row, _ in positives})
+    enough(people, wanted)
     lowest = np.full(3, levels.GRID[0] + levels.MARGIN)
     findable = [scan for _, scan in positives if not levels.Doubts([scan]).excluded(lowest, lowest)]
     chosen = levels.choose([*findable, *zeros])
     if chosen is None:
         raise ValueError("Nothing is written: no thresholds find the positives; the nets need more training.")
-    missed = tuple(name for name, scan in positives if levels.Doubts([scan]).excluded(*chosen))
+    lost = [row for row, scan in positives if levels.Doubts([scan]).excluded(*chosen)]
+    missed = tuple(sorted({row.patient for row in lost}))
     if len(missed) > wanted.missed:
         raise ValueError(
-            f"Nothing is written: {len(missed)} positives would be called absent ({', '.join(missed)}), "
-            f"and --missed allows {wanted.missed}."
+            f"Nothing is written: {len(missed)} positives would be called absent "
+            f"({', '.join(row.name for row in lost)}), and --missed allows {wanted.missed}."
         )
-    enough(len(positives), wanted, len(missed))
+    enough(people, wanted, len(missed))
     return Chosen(
         levels=_per_plane(*chosen, _accept(judged)),
-        positives=len(positives),
+        positives=people,
         missed=missed,
         zeros=len(zeros),
         excluded=levels.Doubts(zeros).excluded(*chosen),

@@ -134,6 +134,36 @@ def test_a_data_set_is_judged_and_a_stopped_run_goes_on_where_it_was(dataset, tm
     assert rows.scans(rows.read(path), PLAN.ways) == {(f"{dataset.name}/test", each) for each in _names(first)}
 
 
+def test_a_stored_scan_that_was_mended_is_judged_again(dataset, tmp_path, capsys):
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(dataset, data)
+    arguments = ["--dataset", str(data), "--out", str(out), *ONE]
+    assert evaluate.main(arguments) == 0
+    (mended,) = [path for path in labelled.stored(data / "test") if labelled.load(path).truth.any()]
+    np.save(mended / "truth.npy", np.zeros_like(np.load(mended / "truth.npy")))
+    capsys.readouterr()
+    assert evaluate.main(arguments) == 0
+    assert f"1/1 {mended.name}" in capsys.readouterr().err
+    assert not any(row.positive for row in rows.read(out / running.ROWS))
+
+
+def test_rows_of_scans_that_the_data_set_does_not_hold_are_never_mixed(dataset, tmp_path, capsys):
+    model = PLAN.digests()["dilated"]
+    strange = judged.row(set_name=f"{dataset.name}/test", name="of-another-site", models=model)
+    rows.append(tmp_path / running.ROWS, [strange])
+    assert evaluate.main(["--dataset", str(dataset), "--out", str(tmp_path), *ONE]) == 2
+    assert "of-another-site" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["{}", "[1]", '{"reasons": [], ', "\x00"])
+def test_a_line_that_is_no_row_is_named(tmp_path, capsys, line):
+    rows.append(tmp_path / running.ROWS, [judged.row()])
+    with (tmp_path / running.ROWS).open("a") as file:
+        file.write(line + "\n")
+    assert evaluate.main(["--tables", str(tmp_path)]) == 2
+    assert "line 2, is no row" in capsys.readouterr().err
+
+
 def _names(lines):
     return {json.loads(line)["name"] for line in lines}
 

@@ -1,5 +1,6 @@
 """The choice of an operating point: what it refuses, and what it writes."""
 
+import dataclasses
 import math
 import pathlib
 import shutil
@@ -74,6 +75,27 @@ def test_giving_one_up_needs_a_larger_sample(models):
     faint = judged.positive(name="faint", spots=(judged.spot(0.001, **LAD),))
     with pytest.raises(ValueError, match="needs 110 positives"):
         tune.choose([*_positives(108), faint, *_zeros(9)], _wanted(models, missed=1))
+
+
+def test_scans_of_one_patient_count_once(models):
+    scans = [dataclasses.replace(row, patient=f"p{number // 2}") for number, row in enumerate(_positives(142))]
+    with pytest.raises(ValueError, match=r"71 positives.*needs 72 positives"):
+        tune.choose([*scans, *_zeros(9)], _wanted(models))
+
+
+def test_without_a_zero_scan_nothing_is_chosen(models):
+    with pytest.raises(ValueError, match="no calcium there is nothing to choose by"):
+        tune.choose(_positives(72), _wanted(models))
+
+
+@pytest.mark.parametrize(
+    "words", [["--sensitivity", "1"], ["--sensitivity", "nan"], ["--missed", "-1"], ["--profile", "paper"]]
+)
+def test_a_demand_that_is_none_is_refused_at_once(models, capsys, words):
+    asked = ["--tune", "--models", str(models), "--out", str(models / "out"), "--phantoms", "validation"]
+    assert evaluate.main([*asked, *words]) == 2
+    assert capsys.readouterr().err
+    assert not (models / "out").exists()
 
 
 def test_a_positive_kept_back_by_a_mimic_alone_counts_as_missed(models):

@@ -110,7 +110,7 @@ def append(path: pathlib.Path, rows: Sequence[Row]) -> None:
 def read(path: pathlib.Path) -> list[Row]:
     """Read all rows, the last where a scan was judged again; [] where there is no file.
 
-    A last line that a kill cut short is taken off the file.
+    ValueError names a line that is no row. A last line that a kill cut short is taken off the file.
     """
     if not path.exists():
         return []
@@ -118,7 +118,13 @@ def read(path: pathlib.Path) -> list[Row]:
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         path.write_bytes(whole)
-    found = [_row(json.loads(line)) for line in whole.decode("utf-8").splitlines()]
+    found = []
+    for number, line in enumerate(whole.split(b"\n")[:-1], 1):
+        try:
+            found.append(_row(json.loads(line)))
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            msg = f"{path}, line {number}, is no row of this version ({type(exc).__name__}: {exc})"
+            raise ValueError(msg) from exc
     return list({(key(row), row.way): row for row in found}.values())
 
 

@@ -56,7 +56,8 @@ class Failure:
 def run(tasks: Sequence[sets.Task], plan: Plan, folder: pathlib.Path, jobs: int) -> list[Failure]:
     """Judge the scans that the folder holds no rows of yet; return those that failed.
 
-    ValueError where the folder holds rows of other nets or thresholds: they must not be mixed.
+    ValueError where the folder holds rows of other nets or thresholds, or of scans that a data set has no longer:
+    they must not be mixed. A stored scan that changed since is judged again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ROWS
@@ -64,7 +65,8 @@ def run(tasks: Sequence[sets.Task], plan: Plan, folder: pathlib.Path, jobs: int)
     digests = plan.digests()
     if any(row.models != digests.get(row.way, row.models) for row in there):
         raise ValueError(f"{path} holds rows of other nets or thresholds: name another folder, or delete it")
-    done = rows.scans(there, plan.ways)
+    _refuse_strangers(tasks, there, path)
+    done = rows.scans(there, plan.ways) - _changed(tasks, there)
     todo = [task for task in tasks if (task.set_name, task.name) not in done]
     failed = []
     began = time.monotonic()
@@ -79,6 +81,33 @@ def run(tasks: Sequence[sets.Task], plan: Plan, folder: pathlib.Path, jobs: int)
             said += f", made in {came[0].making:.1f} s"
         print(f"{number}/{len(todo)} {said}, {left:.0f} min left", file=sys.stderr, flush=True)
     return failed
+
+
+def _refuse_strangers(tasks: Sequence[sets.Task], there: Sequence[rows.Row], path: pathlib.Path) -> None:
+    """Refuse rows of an asked data set's name whose scans it does not hold: of another one, or taken out."""
+    stored = {task.set_name for task in tasks if isinstance(task, sets.Stored)}
+    asked = {(task.set_name, task.name) for task in tasks}
+    strangers = sorted({row.name for row in there if row.set_name in stored and rows.key(row) not in asked})
+    if strangers:
+        names = ", ".join(strangers[:5])
+        raise ValueError(
+            f"{path} holds rows of {len(strangers)} scans that are not in {', '.join(sorted(stored))} ({names}): "
+            "name another folder, or delete it"
+        )
+
+
+def _changed(tasks: Sequence[sets.Task], there: Sequence[rows.Row]) -> set[rows.Key]:
+    """Name the stored scans whose voxels or truth are no longer those that their rows tell of."""
+    told = {rows.key(row): row.data for row in there}
+    stored = {(task.set_name, task.name): task for task in tasks if isinstance(task, sets.Stored)}
+    return {key for key in stored.keys() & told.keys() if told[key] != _digest(stored[key])}
+
+
+def _digest(task: sets.Task) -> str:
+    try:
+        return measuring.digest(task.scan())
+    except Exception:  # as in _job: what cannot be read is named when its turn comes
+        return ""
 
 
 def _judged(todo: Sequence[sets.Task], plan: Plan, jobs: int) -> Iterable[list[rows.Row] | Failure]:
