@@ -102,6 +102,28 @@ def still_true(
     return {name: point for name, (weights, point) in points.items() if weights == now[name]}
 
 
+def refuse_parts(folder: pathlib.Path) -> None:
+    """Leave where there are no weights, or some planes' only: the node needs all three."""
+    there = {
+        name: [plane for plane in finding.Plane if (folder / f"{name}-{plane}.pt").exists()]
+        for name in train.ARCHITECTURES
+    }
+    if not any(there.values()):
+        raise SystemExit(f"{folder} holds no weights: train some with training.train")
+    for name, planes in there.items():
+        if planes and len(planes) < len(finding.Plane):
+            raise SystemExit(f"{folder} holds {name} weights for {', '.join(planes)} only: train the other planes too")
+
+
+def with_others(entries: list[dict[str, Any]], models: pathlib.Path) -> list[dict[str, Any]]:
+    """Return the entries and, of the manifest that is there, those of architectures that were not exported now."""
+    path = models / "manifest.json"
+    before = json.loads(path.read_text())["nets"] if path.exists() else []
+    now = {each["architecture"] for each in entries}
+    kept = [each for each in before if each["architecture"] not in now]
+    return sorted([*entries, *kept], key=lambda each: train.ARCHITECTURES.index(each["architecture"]))
+
+
 def learned(path: pathlib.Path) -> str:
     """Hash the weights in an exported net, whatever graph is around them."""
     weights = [part for part in onnx.load(path).graph.initializer if part.name.startswith("net.")]
@@ -149,6 +171,7 @@ def main() -> None:
         parser.error("nets of another method need a folder of their own: --models")
     models, folder = options.models or MODELS, run.home(options.scratch, options.method)
     models.mkdir(parents=True, exist_ok=True)
+    refuse_parts(folder)
     entries, levels, points = [], chosen_levels(models), operating_points(models)
     for architecture in train.ARCHITECTURES:
         for plane in finding.Plane:
@@ -165,6 +188,9 @@ def main() -> None:
                 raise SystemExit(f"{path.name} differs from its original by {worst:.1e}")
             print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, differs by at most {worst:.1e}")
             entries.append(entry(architecture, plane, path, levels, recipe))
+    entries = with_others(entries, models)
+    if untuned := sorted({e["architecture"] for e in entries if e["levels"] == dataclasses.asdict(UNCALIBRATED)}):
+        print(f"No thresholds were chosen for {', '.join(untuned)} yet: run training.evaluate --tune before any use")
     document = {
         "schema": 1,
         "name": "cac-triage nets",

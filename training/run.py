@@ -10,7 +10,7 @@ import onnx.numpy_helper
 import torch
 
 from cac import finding
-from training import checkpoint, journal, nets, paper, sampling
+from training import checkpoint, errors, journal, nets, paper, sampling
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,11 @@ class Run:
     def begin(self) -> None:
         """Set the first weights, and remember the turns that made those to go on from."""
         if self.job.start:
-            self.net.load_state_dict(weights(self.job))
+            try:
+                self.net.load_state_dict(weights(self.job))
+            except RuntimeError as exc:  # torch's answer to other names or shapes
+                msg = f"the weights of '{self.job.start}' are not those of such a net: is [net] another?"
+                raise errors.DatasetError(msg) from exc
         told = self.path.with_suffix(".json")
         if self.job.start == "scratch" and told.exists():
             self.before = json.loads(told.read_text())

@@ -11,21 +11,31 @@ from scipy import ndimage
 from torch import nn
 
 from cac import finding
-from training import cases, losses
+from training import cases, errors, losses
 
+GROUPS = ("speck", "larger mimic or bone", "coronary calcium")
 EDGE_PX = 1.4
 """SD of the blur that `hu_edge` adds or takes away: 0.7 mm in plane."""
 
 
 def of_folder(folder: pathlib.Path, plane: finding.Plane, knobs: dict[str, Any]) -> "Sampler":
-    """Return the sampler of all prepared cases in a folder."""
-    return Sampler(
-        prepared=[cases.load(path) for path in cases.stored_in(folder)],
+    """Return the sampler of all prepared cases in a folder; DatasetError where there is nothing to draw."""
+    found = cases.stored_in(folder)
+    if not found:
+        msg = f"{folder} holds no prepared case: make some with training.prepare"
+        raise errors.DatasetError(msg)
+    made = Sampler(
+        prepared=[cases.load(path) for path in found],
         plane=plane,
         knobs=knobs,
         random=np.random.default_rng([knobs["seed"], list(finding.Plane).index(plane)]),
-        seen=cases.contents(cases.stored_in(folder)),
+        seen=cases.contents(found),
     )
+    for group, wanted, what in zip(made.groups, knobs["mix"], GROUPS, strict=True):
+        if wanted and not len(group):
+            msg = f"the cases of {folder} hold no {what}, and 'mix' asks for {wanted} a batch"
+            raise errors.DatasetError(msg)
+    return made
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -9,12 +9,12 @@ import multiprocessing
 import os
 import pathlib
 import threading
-import tomllib
+from typing import Any
 
 import torch
 
 from cac import finding
-from training import cases, journal
+from training import cases, errors, journal, knobs
 from training import run as runs
 
 ARCHITECTURES = ("dilated", "plain")
@@ -78,7 +78,13 @@ def main() -> None:
         "--more", dest="start", default="", metavar="START", help="go on from weights: see training.run.weights"
     )
     options = parser.parse_args()
-    config = tomllib.loads(options.config.read_text())
+    try:
+        _train(options, knobs.read(options.config))
+    except (errors.DatasetError, OSError, ValueError) as exc:
+        raise SystemExit(f"Not trained: {exc}") from exc
+
+
+def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
     jobs = [
         runs.Job(architecture=architecture, plane=plane, config=config, scratch=options.scratch, start=options.start)
         for architecture in options.architecture or ARCHITECTURES

@@ -1,0 +1,52 @@
+"""The knobs of a training: read from TOML, and refused by name where one is missing, unknown or of another kind."""
+
+import pathlib
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from training import errors
+
+FOLDER = pathlib.Path(__file__).parent / "config"
+OPTIONAL: Mapping[str, Any] = {"save": 500, "screen": 50_000, "hu_edge": 0.5}
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """Read a configuration. What it must hold is what `default.toml` holds, or `paper.toml` for its method.
+
+    Raises DatasetError: a misspelt knob would else be left out in silence, and the recipe tell of it.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        msg = f"{path} cannot be read as a configuration: {exc}"
+        raise errors.DatasetError(msg) from exc
+    method = told.get("method")
+    if method not in (None, "paper"):
+        msg = f"{path}: the method '{method}' is none; there is 'paper', or leave it out"
+        raise errors.DatasetError(msg)
+    usual = tomllib.loads((FOLDER / f"{method or 'default'}.toml").read_text(encoding="utf-8"))
+    wrong = [f"[{part}] is no part of it" for part in told if part not in ("method", "data", "net", "train")]
+    for part in ("net", "train"):
+        wrong += _wrong(part, told.get(part, {}), usual[part])
+    if wrong:
+        msg = f"{path}: {'; '.join(wrong)}"
+        raise errors.DatasetError(msg)
+    return told
+
+
+def _wrong(part: str, told: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    known = {**usual, **(OPTIONAL if part == "train" else {})}
+    wrong = [f"[{part}] lacks {name}" for name in usual if name not in told]
+    wrong += [f"[{part}] knows no {name}" for name in told if name not in known]
+    both = [name for name in told if name in known]
+    return wrong + [
+        f"{name} = {told[name]!r} is not like {known[name]!r}" for name in both if _unlike(told, known, name)
+    ]
+
+
+def _unlike(told: Mapping[str, Any], known: Mapping[str, Any], name: str) -> bool:
+    value, model = told[name], known[name]
+    if isinstance(model, list):
+        return not (isinstance(value, list) and len(value) == len(model) and all(type(each) is int for each in value))
+    return type(value) is not int and (type(value) is not float or isinstance(model, int))
