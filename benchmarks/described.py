@@ -63,6 +63,9 @@ def main() -> None:
     parser.add_argument("series", type=pathlib.Path)
     parser.add_argument("--models", type=pathlib.Path, default=pictures.MODELS)
     asked = parser.parse_args()
+    lacking = [name for name in SEEN if not any((asked.series / name).glob("*.dcm"))]
+    if lacking:
+        parser.error(f"{asked.series} holds no DICOM files in {', '.join(lacking)}")
     stated = manifest.load(asked.models / "manifest.json")
     for architecture in stated.architectures:
         engine = inference.load(stated, asked.models, architecture, device="cpu", threads=2)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from cac import errors as cac_errors
 from cac.phantom import anatomy
-from training import cases, crops, dataset, errors, splits
+from training import cases, crops, dataset, errors, sets, splits
 from training.readers import coca, dicom, nifti, orcascore, site
 from triage import errors as triage_errors
 
@@ -106,10 +106,13 @@ def summary(done: Iterable[Done], folder: pathlib.Path) -> int:
 
 
 def _seeds(options: argparse.Namespace) -> list[_Job]:
-    """Return a job for every training phantom that the folder does not hold yet."""
+    """Return a job for every training phantom that the folder does not hold yet; DatasetError for reserved seeds."""
     data = _knobs(options.config)
     first = data["train_first"] if options.first is None else options.first
     seeds = range(first, first + (data["train_cases"] if options.cases is None else options.cases))
+    if any(max(seeds.start, kept.start) < min(seeds.stop, kept.stop) for kept in sets.RESERVED):
+        msg = f"seeds {seeds.start}-{seeds.stop - 1} hold some that judge, tune or test the node: never trained on"
+        raise errors.DatasetError(msg)
     kind = "real" if options.kind == "background" else ""
     paths = {seed: options.out / "train" / f"{kind}{seed}" for seed in seeds}
     wanted = [(seed, data["jitter_mm"], path) for seed, path in paths.items() if not cases.stored(path)]

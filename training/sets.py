@@ -65,6 +65,8 @@ STYLES: Mapping[str, scan.Style] = {
 widest one."""
 HELD_OUT = ("internal", "external")
 COPIES_FIRST = {"held out": 40_000, "validation": 2_900_000}
+RESERVED = (range(10_000, 50_000), range(2_000_000, 3_000_001))
+"""Seeds that judge, validate and tune, and the worker's self-test: never to train on."""
 INCREMENTS = (1.5, 3.0)
 TRIES = 10
 PART_OF_A_GROUP = 1000

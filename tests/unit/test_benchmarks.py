@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import node, scale, studies
+from benchmarks import described, node, scale, studies
 from cac.phantom import scan
 from triage.dicom import headers, phantom_series
 
@@ -114,3 +114,13 @@ def test_the_report_says_what_went_wrong_and_names_no_host():
 
 def test_a_benchmark_that_is_not_there_is_said_to_be(tmp_path):
     assert bench.run(bench.Part(module="nowhere", title="Nowhere", most=1)).wrong == "is not there"
+
+
+def test_series_that_are_not_there_are_named_before_any_net_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "lidc_idri_0002_zero").mkdir()
+    (tmp_path / "lidc_idri_0002_zero" / "1.dcm").write_bytes(b"")
+    monkeypatch.setattr("sys.argv", ["described", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        described.main()
+    told = capsys.readouterr().err
+    assert "no DICOM files in acrin_nsclc_042_marked_calcium, nlst" in told

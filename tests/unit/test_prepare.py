@@ -133,6 +133,12 @@ def test_zeros_that_are_no_text_are_refused(pair, tmp_path, monkeypatch, capsys)
     assert "no text in UTF-8" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("first", [9_999, 20_000, 1_999_999, 2_900_000, 3_000_000])
+def test_seeds_that_judge_are_never_trained_on(tmp_path, monkeypatch, capsys, first):
+    assert command(monkeypatch, "phantoms", "--first", first, "--cases", 2, "--out", tmp_path) == 2
+    assert "never trained on" in capsys.readouterr().err
+
+
 def test_a_background_that_is_not_there_is_said_plainly(tmp_path, monkeypatch, capsys):
     (tmp_path / "courses.json").write_text('{"series": "a", "courses": {}}')
     words = ("background", tmp_path / "nowhere", tmp_path / "courses.json", "--cases", 1, "--out", tmp_path / "out")
