@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cac import components, volume
+from cac import volume
 from cac.phantom import anatomy as bodies
 from cac.phantom import arteries, bones, canvas, exposure, heart, plaques, population, shapes, thorax
 from cac.phantom import mimics as negatives
@@ -170,13 +170,11 @@ def _texture(ground: canvas.Canvas, amount: float, septa: float, rng: np.random.
 
 def _mottle(ground: canvas.Canvas, chest: thorax.Chest, amount: float, rng: np.random.Generator) -> None:
     """Make costal cartilage uneven by an SD in HU over 1-3 mm."""
-    where = ground.mask(bones.gristle(chest)) if amount else np.zeros((1, 1, 1), bool)
-    if not where.any():
-        return
-    box = components.bounds(where)
-    part, inside = ground.hu[box], where[box]
-    for k, fine in enumerate(_uneven(part.shape, 1.2, ground, rng)):
-        part[k] += np.where(inside[k], fine * np.float32(amount), 0)
+    where = ground.mask(bones.gristle(chest)) if amount else np.zeros(ground.hu.shape, bool)
+    for box in ndimage.find_objects(where.view(np.uint8)):  # one, or none where no cartilage is in view
+        part, inside = ground.hu[box], where[box]
+        for k, fine in enumerate(_uneven(part.shape, 1.2, ground, rng)):
+            part[k] += np.where(inside[k], fine * np.float32(amount), 0)
 
 
 def _uneven(
