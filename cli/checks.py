@@ -20,13 +20,16 @@ class Wrong(Exception):
 
 def models(config: settings.Settings) -> str:
     """Open the nets against their hashes, run the self-test, and say what they run on."""
+    from triage import manifest
     from worker import inference
 
     engine = inference.from_settings(config)
     inference.self_test(engine)
+    chosen = manifest.load(config.models / "manifest.json").operating_point
+    untuned = "" if config.architecture in chosen else "; nobody chose their thresholds: run training.evaluate --tune"
     if config.device == "cuda" and "CUDA" not in engine.provider:
         raise Wrong(f"CUDA is asked for, but {engine.provider} runs: install onnxruntime-gpu, or set DEVICE to cpu.")
-    return f"{config.architecture} nets: hashes and self-test right, on {engine.provider}"
+    return f"{config.architecture} nets: hashes and self-test right, on {engine.provider}{untuned}"
 
 
 def database(config: settings.Settings) -> str:
