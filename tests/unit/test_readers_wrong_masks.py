@@ -83,3 +83,10 @@ def test_dicom_files_without_a_suffix_beside_folders_are_not_lost(tmp_path):
     (tmp_path / "DICOMDIR").rename(tmp_path / "IM0001")
     with pytest.raises(errors.DatasetError, match="give each case a folder of its own"):
         dicom.find(tmp_path, SITE)
+
+
+def test_masks_in_a_folder_of_the_images_are_not_taken_for_images_passed_over(tmp_path):
+    write_nifti(tmp_path / "a.nii.gz", hu())
+    write_nifti(tmp_path / "masks" / "a.nii.gz", (truth() > 0).astype(np.uint8))
+    (entry,) = nifti.find(tmp_path, tmp_path / "masks", SITE)
+    assert entry.read().truth.any()

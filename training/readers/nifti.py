@@ -32,7 +32,7 @@ def find(images: pathlib.Path, masks: pathlib.Path, said: site.Site) -> list[sit
         site.Entry(name=name, read=functools.partial(read, name, shown.get(name), drawn.get(name), said))
         for name in sorted(shown.keys() | drawn.keys(), key=site.natural)
     ]
-    return [*cases, *_passed_over(images), *(_passed_over(masks) if masks != images else [])]
+    return [*cases, *_passed_over(images, masks), *(_passed_over(masks, images) if masks != images else [])]
 
 
 def read(name: str, image: pathlib.Path | None, mask: pathlib.Path | None, said: site.Site) -> labelled.LabelledScan:
@@ -45,14 +45,16 @@ def read(name: str, image: pathlib.Path | None, mask: pathlib.Path | None, said:
     return pairs.read(name, image, mask, said, kind)
 
 
-def _passed_over(folder: pathlib.Path) -> list[site.Entry]:
-    """List what seems to be an image and is not read: it is refused by name, not lost."""
+def _passed_over(folder: pathlib.Path, other: pathlib.Path) -> list[site.Entry]:
+    """List what seems to be an image and is not read: it is refused by name, not lost. `other` may lie in `folder`."""
 
     def refuse(name: str, why: str) -> labelled.LabelledScan:
         raise errors.Unreadable(name, why)
 
     found = []
     for path in sorted(folder.rglob("*")):
+        if path.parent != folder and path.is_relative_to(other) and not folder.is_relative_to(other):
+            continue
         name = str(path.relative_to(folder))
         if path.parent != folder and _SUFFIX.search(path.name):
             found.append((name, f"it lies in a folder of its own: put it into {folder.name} itself"))
