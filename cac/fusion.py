@@ -58,21 +58,24 @@ def fuse(
     of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw what it
     was.
     """
+    paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
-    accept = {plane: EXTENT if profile is finding.Profile.PAPER else levels[plane].accept for plane in finding.Plane}
+    accept = {plane: EXTENT if paper else levels[plane].accept for plane in finding.Plane}
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
     agreed = dense & _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
-    agreed &= _passed(best, accept)[found.numbers]
+    claimed = _passed(best, accept)
+    agreed &= claimed[found.numbers]
     overlapping = scan.overlapping and faded is None
-    gapless = overlapping or profile is finding.Profile.PAPER
-    taken = agreed if profile is finding.Profile.PAPER else _grown(found, agreed, dense, answers)
+    gapless = overlapping or paper
+    taken = agreed if paper else _grown(found, agreed, dense, answers)
     lesions, lone = _cleaned(found, taken, gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
-    # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence.
-    dropped = flattened & (profile is finding.Profile.PAPER)
-    uncertain = (_uncertain(best, levels) | flattened) & ~survives & ~dropped
+    # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
+    # the thresholds of doubt, what each plane accepts is in doubt at least.
+    dropped = flattened & paper
+    uncertain = (_uncertain(best, levels) | claimed) & ~survives & ~dropped
     thin = flattened & ~dropped & (not overlapping)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)

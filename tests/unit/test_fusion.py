@@ -186,6 +186,15 @@ def test_the_paper_profile_accepts_at_one_half_whatever_the_manifest_says() -> N
         assert fusion.fuse(scan, found, answers, strict, profile).status == (status,)
 
 
+def test_what_each_plane_accepts_is_in_doubt_though_thresholds_of_doubt_lie_above_and_no_voxel_is_shared() -> None:
+    found = candidates.find(scan := scan_of(CUBE), np.ones(SHAPE, dtype=bool))
+    answers = {plane: np.zeros(found.voxels.size, dtype=np.float32) for plane in finding.Plane}
+    for place, plane in enumerate(finding.Plane):
+        answers[plane][place] = 0.6
+    late = {plane: finding.Levels(accept=0.5, low=0.9, high=0.99) for plane in finding.Plane}
+    assert fusion.fuse(scan, found, answers, late, finding.Profile.DEFAULT).doubt == (Code.CANDIDATE_IN_DOUBT,)
+
+
 def test_planes_that_are_surest_of_neighbouring_voxels_accept_a_candidate_on_which_they_agree() -> None:
     scan = scan_of(CUBE)
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))

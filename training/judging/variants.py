@@ -153,7 +153,7 @@ def _mask(scan: volume.Volume, voxels: components.IntArray) -> volume.BoolArray:
 def _spacing_aware(
     variant: Variant, scan: volume.Volume, answers: Answers, envelope: volume.BoolArray
 ) -> tuple[volume.BoolArray, bool]:
-    """Let `cac.fusion` apply the node's rule; of its doubts only the thin lesion's can come up at these levels."""
+    """Let `cac.fusion` apply the node's rule; its doubts at these levels: accepted 2D objects, and planes that accept other voxels."""
     if variant.planes != ALL or variant.fuse != "and" or not variant.gate:
         raise ValueError(f"{variant.name}: the spacing-aware rule is the node's, with its own fusion")
     region = views.inside(answers.box, scan)
