@@ -70,7 +70,7 @@ def main() -> None:
     for architecture in stated.architectures:
         engine = inference.load(stated, asked.models, architecture, device="cpu", threads=2)
         for name, places in SEEN.items():
-            found, _ = pictures.look(sorted((asked.series / name).glob("*.dcm")), engine)
+            found, _ = pictures.look(asked.series / name, engine)
             named = ", ".join(reason.code.value for reason in found.reasons)
             print(f"\n{architecture}, {name}: {found.outcome.value} ({named}), Agatston {found.agatston}")
             print("\n".join(f"  {line}" for line in told(found, places)), flush=True)

@@ -1,7 +1,8 @@
 """Write the small pictures of docs/DATA.md, and say what the shipped nets make of each real series.
 
-`python -m benchmarks.pictures SERIES_FOLDER docs/pictures` takes a folder with one folder a series. The gate is
-overridden, for study: an unsuitable series is shown too. Only series whose licence lets pictures be passed on.
+`python -m benchmarks.pictures SERIES_FOLDER docs/pictures` takes a folder with one folder a series. Where the gate
+says no it is overridden, for study: an unsuitable series is shown too. Only series whose licence lets pictures be
+passed on.
 """
 
 import argparse
@@ -34,18 +35,21 @@ def main() -> None:
     stated = manifest.load(MODELS / "manifest.json")
     engine = inference.load(stated, MODELS, "dilated", device="cpu", threads=2)
     for name in SHOWN:
-        found, picture = look(sorted((asked.series / name).glob("*.dcm")), engine)
+        found, picture = look(asked.series / name, engine)
         (asked.out / f"{name}.png").write_bytes(smaller(picture))
         print(name, found.outcome.value, *(reason.text for reason in found.reasons), sep=" | ", flush=True)
 
 
-def look(paths: list[pathlib.Path], engine: analyse.Engine) -> tuple[finding.CalciumFinding, bytes]:
-    """Analyse a series, for study where it is unsuitable; return the finding and its picture."""
+def look(series: pathlib.Path, engine: analyse.Engine) -> tuple[finding.CalciumFinding, bytes]:
+    """Analyse a folder's series, for study where it is unsuitable; return the finding and its picture."""
+    paths = sorted(series.glob("*.dcm"))
+    if not paths:
+        raise SystemExit(f"{series} holds no DICOM files.")
     done = analyse.analyse(paths, engine, analyse.Method())
     if done.finding.outcome is finding.Outcome.UNSUITABLE:
         done = analyse.analyse(paths, engine, analyse.Method(ignore_suitability=True))
     if done.loaded is None:
-        raise SystemExit(f"{paths[0].parent.name}: no volume, so no picture.")
+        raise SystemExit(f"{series.name}: no volume, so no picture.")
     return done.finding, preview.render(done.finding, done.finding.scored or done.loaded.volume)
 
 

@@ -16,11 +16,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
     Raises DatasetError: a misspelt knob would else be left out in silence, and the recipe tell of it.
     """
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        msg = f"{path} cannot be read as a configuration: {exc}"
-        raise errors.DatasetError(msg) from exc
+    told = _load(path)
     method = told.get("method")
     if method not in (None, "paper"):
         msg = f"{path}: the method '{method}' is none; there is 'paper', or leave it out"
@@ -33,6 +29,23 @@ def read(path: pathlib.Path) -> dict[str, Any]:
         msg = f"{path}: {'; '.join(wrong)}"
         raise errors.DatasetError(msg)
     return told
+
+
+def data(path: pathlib.Path) -> dict[str, Any]:
+    """Read a configuration's [data]; DatasetError."""
+    told = _load(path)
+    if "data" not in told:
+        msg = f"{path} is no configuration with [data]"
+        raise errors.DatasetError(msg)
+    return dict(told["data"])
+
+
+def _load(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        msg = f"{path} cannot be read as a configuration: {exc}"
+        raise errors.DatasetError(msg) from exc
 
 
 def _wrong(part: str, told: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:

@@ -10,14 +10,13 @@ import os
 import pathlib
 import sys
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from cac import errors as cac_errors
 from cac.phantom import anatomy
-from training import cases, crops, dataset, errors, sets, splits
+from training import cases, crops, dataset, errors, knobs, sets, splits
 from training.readers import coca, dicom, nifti, orcascore, site
 from triage import errors as triage_errors
 
@@ -107,7 +106,7 @@ def summary(done: Iterable[Done], folder: pathlib.Path) -> int:
 
 def _seeds(options: argparse.Namespace) -> list[_Job]:
     """Return a job for every training phantom that the folder does not hold yet; DatasetError for reserved seeds."""
-    data = _knobs(options.config)
+    data = knobs.data(options.config)
     first = data["train_first"] if options.first is None else options.first
     seeds = range(first, first + (data["train_cases"] if options.cases is None else options.cases))
     if any(max(seeds.start, kept.start) < min(seeds.stop, kept.stop) for kept in sets.RESERVED):
@@ -138,7 +137,7 @@ def _import(options: argparse.Namespace) -> int:
     found = READERS[options.kind].find(*options.folders, said)
     if not found:
         raise errors.DatasetError(f"no case is found in {' and '.join(map(str, options.folders))}")
-    jitter_mm = _knobs(options.config)["jitter_mm"]
+    jitter_mm = knobs.data(options.config)["jitter_mm"]
     jobs = [functools.partial(imported, options.kind, entry, options.out, shares, jitter_mm) for entry in found]
     code = summary(run(jobs, options.jobs), options.out)
     if strangers := sorted(said.zeros - {entry.name for entry in found}):
@@ -154,16 +153,6 @@ def _zeros(path: pathlib.Path) -> frozenset[str]:
         msg = f"{path} is no text in UTF-8"
         raise errors.DatasetError(msg) from exc
     return frozenset(name for name in names if name)
-
-
-def _knobs(path: pathlib.Path) -> dict[str, Any]:
-    """Read a configuration's [data]; DatasetError."""
-    try:
-        knobs: dict[str, Any] = tomllib.loads(path.read_text())["data"]
-    except (tomllib.TOMLDecodeError, KeyError) as exc:
-        msg = f"{path} is no configuration with [data] ({exc})"
-        raise errors.DatasetError(msg) from exc
-    return knobs
 
 
 def _parser() -> argparse.ArgumentParser:
