@@ -153,7 +153,10 @@ def _mask(scan: volume.Volume, voxels: components.IntArray) -> volume.BoolArray:
 def _spacing_aware(
     variant: Variant, scan: volume.Volume, answers: Answers, envelope: volume.BoolArray
 ) -> tuple[volume.BoolArray, bool]:
-    """Let `cac.fusion` apply the node's rule; its doubts at these levels: accepted 2D objects, and planes that accept other voxels."""
+    """Let `cac.fusion` apply the node's rule.
+
+    What can be in doubt at these levels is an accepted 2D object, or what each plane accepts on other voxels.
+    """
     if variant.planes != ALL or variant.fuse != "and" or not variant.gate:
         raise ValueError(f"{variant.name}: the spacing-aware rule is the node's, with its own fusion")
     region = views.inside(answers.box, scan)
