@@ -38,11 +38,13 @@ def each(fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]) -
 
 
 def _rejection(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels]) -> reasons.Reason:
-    """Say which planes said no: at most one reaches its low threshold, for two would be a doubt."""
+    """Say which planes said no: two that reach their low thresholds on one voxel would be a doubt."""
     low = _of(levels, "low")
     reaching = [plane for plane in seen if seen[plane] >= low[plane]]
     if not reaching:
         return reasons.reason(reasons.ReasonCode.NO_PLANE_SUSPECTS, planes=_against(seen, low))
+    if len(reaching) > 1:
+        return reasons.reason(reasons.ReasonCode.PLANES_APART, planes=_against(seen, low))
     alone = reaching[0]
     return reasons.reason(
         reasons.ReasonCode.ONE_PLANE_ALONE,
@@ -64,7 +66,7 @@ def _disagreement(seen: Mapping[finding.Plane, float], levels: Mapping[finding.P
     cause = (
         f"one so high is a doubt ({_against(sure, high)})"
         if sure
-        else f"two reach their threshold of doubt ({_against(two, low)})"
+        else f"two reach their threshold of doubt on one voxel ({_against(two, low)})"
     )
     return f"Not all planes accept it ({_against(refusing, accept)}), but {cause}."
 

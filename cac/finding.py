@@ -69,7 +69,8 @@ class Predict(Protocol):
 class Levels:
     """Hold one plane's thresholds on probability.
 
-    A voxel is accepted at `accept` (in all planes), a candidate in doubt at `low` (two planes) or `high` (one).
+    A voxel is accepted at `accept` (in all planes), and puts its candidate in doubt at `low` (two planes) or `high`
+    (one).
     """
 
     accept: float
@@ -150,8 +151,9 @@ class CalciumFinding:
     of `scored`, the volume that was scored: the native one, or 3 mm slabs of thin slices. Both are None where no
     net ran. `slab_of` names, for each native slice, the slice of `scored` that stands for it, so that
     `mask[list(slab_of)]` is the mask on native slices. Scores and categories are None unless the outcome is ABSENT
-    or PRESENT. `region` is where the heart was located: slices, rows and columns of `scored`. `seconds` maps the
-    steps' names to their durations.
+    or PRESENT. `region` is where the heart was located: slices, rows and columns of `scored`. `answers` are the planes'
+    probabilities at the candidates' voxels, candidate after candidate, for judging: no run keeps them. `seconds` maps
+    the steps' names to their durations.
     """
 
     outcome: Outcome
@@ -169,4 +171,5 @@ class CalciumFinding:
     region: tuple[slice, slice, slice] | None = None
     mask: volume.BoolArray | None = None
     doubt_mask: volume.BoolArray | None = None
+    answers: Mapping[Plane, volume.FloatArray] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)

@@ -53,10 +53,10 @@ def fuse(
     A candidate can be accepted where each plane's maximum over it passes that plane's threshold; its voxels are then
     accepted where all three planes call them calcium at all (`EXTENT`) and they reach 130 HU (a candidate the slabs
     erased has no such voxel), and from there as far as its voxels keep a mean of `GROWN` (the paper's own profile stops
-    at the intersection). It is accepted if voxels are left after the 2D rule. `faded` (None for native slices) says
-    that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and which
-    of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw what it
-    was.
+    at the intersection). It is accepted if voxels are left after the 2D rule; else it is in doubt where one of its
+    voxels passes two planes' low thresholds or one plane's high one. `faded` (None for native slices) says that `scan`
+    is slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and which of its
+    voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw what it was.
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
@@ -75,7 +75,7 @@ def fuse(
     # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
     # the thresholds of doubt, what each plane accepts is in doubt at least.
     dropped = flattened & paper
-    uncertain = (_uncertain(best, levels) | claimed) & ~survives & ~dropped
+    uncertain = (_any(found, _suspected(answers, levels)) | claimed) & ~survives & ~dropped
     thin = flattened & ~dropped & (not overlapping)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)
@@ -137,12 +137,12 @@ def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolA
     return np.asarray(found.maxima(voxels.astype(np.float32)) > 0)
 
 
-def _uncertain(
-    best: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, finding.Levels]
+def _suspected(
+    answers: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, finding.Levels]
 ) -> volume.BoolArray:
-    """Tell which candidates pass the low threshold in two planes, or the high one in any."""
-    low = sum((best[plane] >= levels[plane].low).astype(np.int64) for plane in finding.Plane)
-    high = np.logical_or.reduce([best[plane] >= levels[plane].high for plane in finding.Plane])
+    """Tell which voxels pass the low threshold in two planes, or the high one in any."""
+    low = sum((answers[plane] >= levels[plane].low).astype(np.int64) for plane in finding.Plane)
+    high = np.logical_or.reduce([answers[plane] >= levels[plane].high for plane in finding.Plane])
     return np.asarray((low >= 2) | high)
 
 

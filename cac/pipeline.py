@@ -76,7 +76,8 @@ def find_calcium(
         listed = candidates.describe(
             working.scan, found, fused.best, tuple(zip(fused.status, why, strict=True)), working.slab_of
         )
-        return _placed(_finding(working, listed, fused, decided, (profile, seconds)), working, located)
+        made = _finding(working, listed, fused, decided, (profile, seconds))
+        return _placed(dataclasses.replace(made, answers=answers), working, located)
 
 
 def _locate(

@@ -72,6 +72,10 @@ class ReasonCode(StrEnum):
         "one_plane_alone",
         "Only the {plane} plane reaches its threshold of doubt ({own}; alone it must reach {high}): {others}.",
     )
+    PLANES_APART = (
+        "planes_apart",
+        "Planes reach their thresholds of doubt, but no two of them on one voxel: {planes}.",
+    )
     FLAT_OBJECT = (
         "flat_object",
         "All three planes accept voxels of it, but these are a 2D object: dropped by the paper's 2D rule.",

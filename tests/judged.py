@@ -51,4 +51,5 @@ def spot(probability: float, **changes: object) -> rows.Spot:
         "true": False,
         "what": "noise",
     }
-    return rows.Spot(**{**fields, "probabilities": (probability,) * 3, **changes})
+    triple = (probability,) * 3
+    return rows.Spot(**{**fields, "probabilities": triple, "voxelwise": (triple,), **changes})

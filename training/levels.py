@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,16 @@ HIGHEST = np.log([[0.999] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.0001] * 
 TRIES = 3000
 
 Array = NDArray[np.float64]
+Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Scan:
     """Hold what the thresholds can change of one scan.
 
-    `logits` (candidate, plane) of its candidates; for a positive only its true lesions', without those that the 2D
-    rule drops. `settled`: the scan is not ABSENT whatever the thresholds.
+    `logits` (voxel, plane) of its candidates' voxels, of which those suffice that no other reaches in every plane; for
+    a positive only its true lesions', without those that the 2D rule drops. `settled`: the scan is not ABSENT whatever
+    the thresholds.
     """
 
     positive: bool
@@ -35,11 +38,10 @@ class Scan:
 
 
 class Doubts:
-    """Tell of many scans at once which hold a candidate in doubt."""
+    """Tell of many scans at once which hold a candidate in doubt: with a voxel that two planes or one suspect."""
 
     def __init__(self, scans: Sequence[Scan]) -> None:
-        # A candidate that another one exceeds in every plane is in doubt only where that one is.
-        kept = [_exceeded_by_none(scan.logits) for scan in scans]
+        kept = [unexceeded(scan.logits) for scan in scans]
         self._logits = np.concatenate([np.empty((0, 3)), *kept])
         self._owner = np.repeat(np.arange(len(scans)), [len(each) for each in kept])
         self._settled = np.array([scan.settled for scan in scans], bool)
@@ -129,8 +131,11 @@ def _with(levels: Array, place: int, value: float) -> Array:
     return changed
 
 
-def _exceeded_by_none(logits: Array) -> Array:
-    """Return the candidates that no other reaches in every plane and exceeds in one."""
-    different = np.unique(logits.reshape(-1, 3), axis=0)
-    reached = (different[None] >= different[:, None]).all(axis=2)
-    return different[reached.sum(axis=1) == 1]
+def unexceeded(said: Values) -> Values:
+    """Return the voxels (voxel, plane) that no other reaches in every plane: the rest pass only what these pass too."""
+    left, kept = np.unique(said.reshape(-1, 3), axis=0), []
+    while len(left):
+        best = left[left.sum(axis=1).argmax()]
+        kept.append(best)
+        left = left[(left > best).any(axis=1)]
+    return np.array(kept, said.dtype).reshape(-1, 3)

@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import operator
 import os
 import pathlib
 from collections.abc import Sequence
@@ -133,8 +134,11 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
             f"({', '.join(row.name for row in lost)}), and --missed allows {wanted.missed}."
         )
     enough(people, wanted, len(missed))
+    taken = _per_plane(*chosen, _accept(judged))
+    claimed = [_claimed(row, taken) for row in judged if not row.positive]
+    zeros = [dataclasses.replace(scan, settled=scan.settled or own) for scan, own in zip(zeros, claimed, strict=True)]
     return Chosen(
-        levels=_per_plane(*chosen, _accept(judged)),
+        levels=taken,
         positives=people,
         missed=missed,
         zeros=len(zeros),
@@ -153,7 +157,7 @@ def read(row: rows.Row) -> levels.Scan:
     return levels.Scan(
         positive=row.positive,
         settled=settled,
-        logits=_logits(counted),
+        logits=_logits([triple for spot in counted for triple in spot.voxelwise]),
     )
 
 
@@ -190,7 +194,14 @@ def digest(judged: Sequence[rows.Row]) -> str:
 def _accept(judged: Sequence[rows.Row]) -> float:
     spots = [s for row in judged for s in row.spots if s.status != finding.CandidateStatus.REJECTED]
     voxels, true = np.array([s.voxels for s in spots], float), np.array([s.true for s in spots], bool)
-    return levels.accept(_logits(spots).min(axis=1, initial=np.inf), voxels, true)
+    return levels.accept(_logits([s.probabilities for s in spots]).min(axis=1, initial=np.inf), voxels, true)
+
+
+def _claimed(row: rows.Row, taken: dict[finding.Plane, finding.Levels]) -> bool:
+    """Tell whether a scan holds a candidate that each plane accepts, on whatever voxels: it is in doubt at least."""
+    accept = [taken[plane].accept for plane in finding.Plane]
+    spots = (spot for spot in row.spots if spot.status != finding.CandidateStatus.REJECTED)
+    return any(all(map(operator.ge, spot.probabilities, accept)) for spot in spots)
 
 
 def _per_plane(low: levels.Array, high: levels.Array, accept: float) -> dict[finding.Plane, finding.Levels]:
@@ -205,8 +216,8 @@ def _per_plane(low: levels.Array, high: levels.Array, accept: float) -> dict[fin
     }
 
 
-def _logits(spots: Sequence[rows.Spot]) -> levels.Array:
-    probability = np.array([spot.probabilities for spot in spots], np.float64).reshape(-1, 3)
+def _logits(probabilities: Sequence[rows.Triple]) -> levels.Array:
+    probability = np.array(probabilities, np.float64).reshape(-1, 3)
     clipped = np.clip(probability, LEAST_LOGIT, 1 - LEAST_LOGIT)
     return np.log(clipped / (1 - clipped))
 

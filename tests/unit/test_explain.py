@@ -55,6 +55,14 @@ def test_a_plane_that_stands_alone_is_named_and_so_are_those_that_said_no(alone:
     assert all(f"{plane} 0.1 < 0.2" in reason.text for plane in Plane if plane is not alone)
 
 
+def test_planes_that_suspect_different_voxels_say_so() -> None:
+    left, right = np.zeros((2, *SHAPE), dtype=np.float32)
+    left[:, :, 2], right[:, :, 3] = 0.7, 0.3
+    status, reason = why(scan_of(CUBE), left, right, 0.1)
+    assert (status, reason.code) == (Status.REJECTED, Code.PLANES_APART)
+    assert "no two of them on one voxel: axial 0.7 >= 0.2, sagittal 0.3 >= 0.2, coronal 0.1 < 0.2" in reason.text
+
+
 def test_a_2d_object_that_all_planes_accept_is_doubted_for_that_where_slices_overlap() -> None:
     status, reason = why(scan_of(FLAT), 0.9, 0.9, 0.9)
     assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
@@ -76,7 +84,7 @@ def test_a_2d_object_without_overlap_is_doubted_for_that() -> None:
 @pytest.mark.parametrize(
     ("answers", "sentence"),
     [
-        ((0.3, 0.25, 0.1), "two reach their threshold of doubt (axial 0.3 >= 0.2, sagittal 0.25 >= 0.2)"),
+        ((0.3, 0.25, 0.1), "two reach their threshold of doubt on one voxel (axial 0.3 >= 0.2, sagittal 0.25 >= 0.2)"),
         ((0.9, 0.1, 0.1), "(sagittal 0.1 < 0.5, coronal 0.1 < 0.5), but one so high is a doubt (axial 0.9 >= 0.8)"),
         ((0.9, 0.9, 0.4), "Not all planes accept it (coronal 0.4 < 0.5)"),
     ],

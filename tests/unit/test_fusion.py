@@ -60,6 +60,15 @@ def test_disagreement_decides_between_doubt_and_rejection(
     assert fused.lesions.count == 0
 
 
+def test_two_planes_doubt_a_candidate_where_they_suspect_the_same_voxel() -> None:
+    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    left, right = np.zeros((2, *SHAPE), dtype=np.float32)
+    left[:, :, 2:5], right[:, :, 5:9] = 0.45, 0.45
+    assert judge(scan, left, right, 0.0).status == (Status.REJECTED,)
+    right[2, 3, 4] = 0.2
+    assert judge(scan, left, right, 0.0).status == (Status.DOUBT,)
+
+
 def test_planes_that_accept_different_voxels_accept_nothing() -> None:
     left = np.zeros(SHAPE, dtype=np.float32)
     left[:, :, 2] = 0.9
@@ -201,7 +210,7 @@ def test_planes_that_are_surest_of_neighbouring_voxels_accept_a_candidate_on_whi
     answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
     for place, plane in enumerate(finding.Plane):
         answers[plane][place] = 0.95
-    strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
+    strict = {plane: finding.Levels(accept=0.9, low=0.5, high=0.99) for plane in finding.Plane}
     assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.ACCEPTED,)
     answers[finding.Plane.CORONAL][:] = 0.6
     assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.DOUBT,)

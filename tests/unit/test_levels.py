@@ -37,6 +37,15 @@ def test_many_scans_at_once_are_judged_as_one_by_one(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_what_no_other_voxel_reaches_in_every_plane_is_all_that_decides(seed):
+    said = np.random.default_rng(seed).integers(-6, 7, (200, 3)).astype(float)
+    kept = levels.unexceeded(said)
+    beaten = [any((other >= one).all() and (other > one).any() for other in said) for one in said]
+    assert {tuple(one) for one in kept} == {tuple(one) for one, lost in zip(said, beaten, strict=True) if not lost}
+    assert levels.unexceeded(np.empty((0, 3), np.float32)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_no_positive_is_absent_not_even_with_the_margin(seed):
     scans = drawn(seed, 12)
     low, high = levels.choose(scans)

@@ -116,6 +116,14 @@ def test_a_zero_scan_that_other_reasons_keep_back_is_never_counted_as_excluded(m
     assert (chosen.zeros, chosen.excluded) == (5, 3)
 
 
+def test_a_zero_scan_of_which_planes_accept_different_voxels_is_in_doubt_and_not_counted_as_excluded(models):
+    apart = tuple(tuple(0.99999 if place == plane else 0.001 for place in range(3)) for plane in range(3))
+    spot = dataclasses.replace(judged.spot(0.9999, what="bone"), voxelwise=apart)
+    bone = judged.row(name="bone", spots=(spot,), outcome="indeterminate")
+    chosen = tune.choose([*_positives(72), *_zeros(3), bone], _wanted(models))
+    assert (chosen.zeros, chosen.excluded) == (4, 3)
+
+
 def test_the_operating_point_is_written_with_the_data_s_hash_and_the_manifest_stays_valid(models):
     scans = [*_positives(72), *_zeros(9)]
     chosen = tune.choose(scans, _wanted(models))

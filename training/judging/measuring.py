@@ -3,14 +3,14 @@
 import collections
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cac import agatston, candidates, components, finding, heart, reasons, slabs, views, volume
-from training import labelled
+from training import labelled, levels
 from training.judging import rows
 
 FAINT = 1e-3
@@ -184,15 +184,16 @@ def _spots(ground: Ground, answer: finding.CalciumFinding) -> tuple[tuple[rows.S
     if len(answer.candidates) not in (0, ground.found.count):
         raise RuntimeError(f"{ground.scan.name}: {len(answer.candidates)} candidates, not {ground.found.count}")
     kept, faint = [], collections.Counter[str]()
-    for each, what, true in zip(answer.candidates, ground.what, ground.true.tolist(), strict=False):
+    own = _own(answer)
+    for each, what, true, said in zip(answer.candidates, ground.what, ground.true.tolist(), own, strict=False):
         by_nets = each.doubt in (None, reasons.ReasonCode.CANDIDATE_IN_DOUBT)
         if by_nets and not true and max(each.probabilities.values()) < FAINT:
             faint[what] += 1
             continue
-        axial, sagittal, coronal = (float(f"{each.probabilities[plane]:.9g}") for plane in finding.Plane)
         kept.append(
             rows.Spot(
-                probabilities=(axial, sagittal, coronal),
+                probabilities=_told([each.probabilities[plane] for plane in finding.Plane]),
+                voxelwise=tuple(map(_told, levels.unexceeded(said).tolist())),
                 status=each.status.value,
                 doubt=None if each.doubt is None else each.doubt.value,
                 voxels=each.voxels,
@@ -202,6 +203,19 @@ def _spots(ground: Ground, answer: finding.CalciumFinding) -> tuple[tuple[rows.S
             )
         )
     return tuple(kept), dict(faint)
+
+
+def _own(answer: finding.CalciumFinding) -> list[NDArray[np.float32]]:
+    """Return each candidate's probabilities, shape (voxel, plane)."""
+    if not answer.candidates:
+        return []
+    said = np.stack([answer.answers[plane] for plane in finding.Plane], axis=1)
+    return np.split(said, np.cumsum([each.voxels for each in answer.candidates])[:-1])
+
+
+def _told(probabilities: Sequence[float]) -> rows.Triple:
+    axial, sagittal, coronal = (float(f"{each:.9g}") for each in probabilities)
+    return axial, sagittal, coronal
 
 
 def _arteries(ground: Ground, mask: volume.BoolArray, doubted: volume.BoolArray) -> dict[str, rows.Artery]:

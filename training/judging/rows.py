@@ -5,22 +5,27 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 THRESHOLD = ">= 130 HU"
 """The way of judging that calls every voxel >= 130 HU in the heart envelope calcium."""
 STRATA = ("0", "1-10", "10-20", "20-100", "> 100")
 
 
+Triple: TypeAlias = tuple[float, float, float]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spot:
     """Hold one candidate: what the nets said, and what it is.
 
-    `probabilities` axial, sagittal, coronal; `true` where it holds a voxel that a reader called calcium; `what` is
-    then its artery, and else its class of hard negative.
+    `probabilities` axial, sagittal, coronal are each plane's maximum over it, `voxelwise` those of its voxels that no
+    other one reaches in every plane: whatever the thresholds, one of these decides on doubt. `true` where it holds a
+    voxel that a reader called calcium; `what` is then its artery, and else its class of hard negative.
     """
 
-    probabilities: tuple[float, float, float]
+    probabilities: Triple
+    voxelwise: tuple[Triple, ...]
     status: str
     doubt: str | None
     voxels: int
@@ -138,6 +143,11 @@ def scans(rows: Iterable[Row], ways: Sequence[str]) -> set[Key]:
 
 def _row(facts: dict[str, Any]) -> Row:
     facts["reasons"] = tuple(facts["reasons"])
-    facts["spots"] = tuple(Spot(**{**spot, "probabilities": tuple(spot["probabilities"])}) for spot in facts["spots"])
+    facts["spots"] = tuple(_spot(spot) for spot in facts["spots"])
     facts["arteries"] = {name: Artery(**artery) for name, artery in facts["arteries"].items()}
     return Row(**facts)
+
+
+def _spot(facts: dict[str, Any]) -> Spot:
+    facts["voxelwise"] = tuple(map(tuple, facts["voxelwise"]))
+    return Spot(**{**facts, "probabilities": tuple(facts["probabilities"])})
