@@ -21,6 +21,9 @@ MIMICS = (8, 29)
 """Many more hard negatives a scan than sites see: a scan costs seconds, and exclusion is what is hard to learn."""
 SCATTERED = (8, 30)
 """Plaques of a scan that is not made for its score: what plaques look like is learned from many of them."""
+SCORES = ((2, 10), (10, 20), (20, 100), (100, 400), (400, 1500))
+SHARES = (0.2, 0.2, 0.25, 0.2, 0.15)
+"""Agatston scores of scans with calcium, and how many have them: a large plaque looks like bone to who saw none."""
 INCREMENTS = (1.5, 3.0, 1.5, 3.0, 2.0, 2.5, 3.0)
 POINTS = 12
 """At most this many points of one candidate: a long plaque or a rib is seen at several places."""
@@ -39,20 +42,20 @@ CHANGE_HU = frozenset(
 def wanted(seed: int) -> tuple[float, float]:
     """Draw Agatston score and increment (mm) of a training scan from its seed.
 
-    A quarter is zero, for every scan is full of mimics; of the others half score under 20 (SCIENCE.md section 4).
+    A quarter is zero, for every scan is full of mimics; of the others 40 % score under 20 (SCIENCE.md section 4).
     """
     random = np.random.default_rng([seed, 7])
     increment = INCREMENTS[seed % len(INCREMENTS)]
     if (seed // 2) % 4 == 0:
         return 0.0, increment
-    low, high = ((2, 10), (10, 20), (20, 100), (100, 400))[random.choice(4, p=(0.25, 0.25, 0.3, 0.2))]
+    low, high = SCORES[random.choice(len(SCORES), p=SHARES)]
     return float(np.exp(random.uniform(np.log(low), np.log(high)))), increment
 
 
 def scattered(seed: int) -> int:
-    """Draw from its seed how many plaques a training scan gets whatever its score; 0 for a third, and for zeros."""
+    """Draw from its seed how many plaques a training scan gets whatever its score; 0 for half, and for zeros."""
     random = np.random.default_rng([seed, 11])
-    return 0 if wanted(seed)[0] == 0 or random.random() < 1 / 3 else int(random.integers(*SCATTERED))
+    return 0 if wanted(seed)[0] == 0 or random.random() < 1 / 2 else int(random.integers(*SCATTERED))
 
 
 def of_phantom(seed: int, jitter_mm: float, body: anatomy.Anatomy = anatomy.STANDARD) -> cases.Case:

@@ -16,7 +16,7 @@ CODES: Mapping[str, int] = {"lm": 2, "lad": 3, "lcx": 4, "rca": 5, "pda": 5, "di
 """What marks an artery's calcium, a branch's as that of the artery it leaves; 1 is kept for 'some artery'."""
 SCATTERED = (math.log(2.0), math.log(120.0))
 """Agatston scores that scattered plaques are drawn for; their size is then changed by a factor. Both as logarithms."""
-RESIZED = (math.log(0.6), math.log(1.8))
+RESIZED = (math.log(0.6), math.log(3.0))
 GROWTH = tuple(float(f) for f in np.geomspace(0.3, 5.0, 20))
 
 
