@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import pictures
 from cac import components, finding, volume
-from triage import manifest
+from triage import errors, manifest
 from worker import inference
 
 MARGIN_MM = 8.0
@@ -66,7 +66,10 @@ def main() -> None:
     lacking = [name for name in SEEN if not any((asked.series / name).glob("*.dcm"))]
     if lacking:
         parser.error(f"{asked.series} holds no DICOM files in {', '.join(lacking)}")
-    stated = manifest.load(asked.models / "manifest.json")
+    try:
+        stated = manifest.load(asked.models / "manifest.json")
+    except errors.ModelError as exc:
+        parser.error(str(exc))
     for architecture in stated.architectures:
         engine = inference.load(stated, asked.models, architecture, device="cpu", threads=2)
         for name, places in SEEN.items():

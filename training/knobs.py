@@ -8,6 +8,8 @@ from typing import Any
 from training import errors
 
 FOLDER = pathlib.Path(__file__).parent / "config"
+STRIDE = 4
+"""Of `training.nets`, which needs torch."""
 OPTIONAL: Mapping[str, Any] = {"save": 500, "screen": 50_000, "hu_edge": 0.5}
 
 
@@ -53,6 +55,10 @@ def _wrong(part: str, told: Mapping[str, Any], usual: Mapping[str, Any]) -> list
     wrong = [f"[{part}] lacks {name}" for name in usual if name not in told]
     wrong += [f"[{part}] knows no {name}" for name in told if name not in known]
     both = [name for name in told if name in known]
+    for name in ("patch", "patch_z"):
+        sizes = told.get(name, [])
+        if isinstance(sizes, list) and any(type(size) is int and (size < STRIDE or size % STRIDE) for size in sizes):
+            wrong.append(f"{name} = {sizes!r} are not multiples of {STRIDE}, which the nets need")
     return wrong + [
         f"{name} = {told[name]!r} is not like {known[name]!r}" for name in both if _unlike(told, known, name)
     ]

@@ -26,6 +26,8 @@ from triage import manifest
 OPEN = finding.Levels(accept=0.5, low=1e-9, high=1e-9)
 """Thresholds that leave every candidate in doubt."""
 SENSITIVITY = 0.95
+LEAST_SENSITIVITY = 0.9
+"""No point is written for less: what is called absent waits, and with it whom it misses."""
 LEAST_LOGIT = 1e-7
 _CODES = reasons.ReasonCode
 DECIDED_BY_LEVELS = {_CODES.CANDIDATE_IN_DOUBT, _CODES.CALCIUM_ACCEPTED, _CODES.NO_CALCIUM, _CODES.THIN_LESION}
@@ -68,8 +70,10 @@ def run(asked: sets.Asked, wanted: Wanted) -> list[str]:
     ValueError where the scans are for testing, or too few to show the sensitivity.
     """
     refuse_test(asked)
-    if not (0 < wanted.sensitivity < 1 and wanted.missed >= 0):
-        raise ValueError("A sensitivity lies between 0 and 1, and positives given up are 0 or more.")
+    if not (LEAST_SENSITIVITY <= wanted.sensitivity < 1 and wanted.missed >= 0):
+        raise ValueError(
+            f"A sensitivity lies between {LEAST_SENSITIVITY:g} and 1, and positives given up are 0 or more."
+        )
     tasks = asked.tasks("validation")
     enough(sum(task.may_be_positive for task in tasks), wanted)
     plan = running.Plan(models=wanted.models, architectures=wanted.architectures, levels=OPEN)

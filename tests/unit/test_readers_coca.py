@@ -131,6 +131,14 @@ def test_what_the_header_says_against_a_scan_is_kept_with_it(tmp_path):
     np.testing.assert_array_equal(scan.truth, truth())
 
 
+def test_file_names_in_capitals_are_read_too(tmp_path):
+    write_coca(tmp_path, "12", hu(), rois(hu()))
+    for path in [*tmp_path.rglob("*.dcm"), *tmp_path.rglob("*.xml")]:
+        path.rename(path.with_name(f"{path.stem}{path.suffix.upper()}"))
+    np.testing.assert_array_equal(read(tmp_path).truth, truth())
+    assert [entry.name for entry in coca.find(tmp_path, SITE)] == ["12"]
+
+
 def test_a_missing_slice_is_refused(tmp_path):
     write_coca(tmp_path, "12", hu(), rois(hu()))
     sorted(tmp_path.rglob("*.dcm"))[1].unlink()

@@ -24,6 +24,7 @@ def test_every_configuration_that_comes_with_it_is_read(path):
         ({"step": 4}, r"\[train\] knows no step"),
         ({"steps": "many"}, r"steps = 'many' is not like 4000"),
         ({"steps": 2.5}, r"steps = 2\.5 is not like"),
+        ({"patch": [64, 30]}, r"patch = \[64, 30\] are not multiples of 4"),
         ({"mix": [1, 2]}, r"mix = \[1, 2\] is not like"),
         ({"peak_weight": True}, r"peak_weight = True is not like"),
     ],

@@ -89,7 +89,14 @@ def test_without_a_zero_scan_nothing_is_chosen(models):
 
 
 @pytest.mark.parametrize(
-    "words", [["--sensitivity", "1"], ["--sensitivity", "nan"], ["--missed", "-1"], ["--profile", "paper"]]
+    "words",
+    [
+        ["--sensitivity", "0.89"],
+        ["--sensitivity", "1"],
+        ["--sensitivity", "nan"],
+        ["--missed", "-1"],
+        ["--profile", "paper"],
+    ],
 )
 def test_a_demand_that_is_none_is_refused_at_once(models, capsys, words):
     asked = ["--tune", "--models", str(models), "--out", str(models / "out"), "--phantoms", "validation"]

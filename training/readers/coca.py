@@ -46,7 +46,7 @@ def find(folder: pathlib.Path, said: site.Site) -> list[site.Entry]:
         msg = f"{folder} holds no folder 'patient': is it the one of the gated scans?"
         raise errors.DatasetError(msg)
     names = {path.name for path in (folder / "patient").iterdir() if path.is_dir()}
-    names |= {path.stem for path in (folder / "calcium_xml").glob("*.xml")}
+    names |= {path.stem for path in _ending(folder / "calcium_xml", ".xml")}
     return [
         site.Entry(name=name, read=functools.partial(read, name, folder, said))
         for name in sorted(names, key=site.natural)
@@ -55,15 +55,15 @@ def find(folder: pathlib.Path, said: site.Site) -> list[site.Entry]:
 
 def read(name: str, folder: pathlib.Path, said: site.Site) -> labelled.LabelledScan:
     """Read one patient; RefusedCase."""
-    told = folder / "calcium_xml" / f"{name}.xml"
-    if not told.exists() and name not in said.zeros:
+    told = next((path for path in _ending(folder / "calcium_xml", ".xml") if path.stem == name), None)
+    if told is None and name not in said.zeros:
         raise errors.NotAnnotated(name, f"there is no calcium_xml/{name}.xml: not annotated, which is not zero")
-    homes = sorted({path.parent for path in (folder / "patient" / name).rglob("*.dcm")})
+    homes = sorted({path.parent for path in _ending(folder / "patient" / name, ".dcm")})
     if len(homes) != 1:
         raise errors.Unreadable(name, f"{len(homes)} folders of patient/{name} hold DICOM files, not one")
-    drawn = series.read(name, sorted(homes[0].glob("*.dcm")))
+    drawn = series.read(name, [path for path in _ending(homes[0], ".dcm") if path.parent == homes[0]])
     codes = series.blank(drawn.loaded.volume)
-    found = rois(name, told) if told.exists() else []
+    found = rois(name, told) if told else []
     labels = [said.label(name, roi.name, _ARTERIES) for roi in found]
     kept = [(roi, label) for roi, label in zip(found, labels, strict=True) if label]
     hu = drawn.shown(drawn.loaded.volume.hu)
@@ -72,6 +72,11 @@ def read(name: str, folder: pathlib.Path, said: site.Site) -> labelled.LabelledS
         number = len(hu) - 1 - roi.index
         series.add(codes, label, (number, *series.fill(name, roi.corners, hu.shape[1:])))
     return drawn.scan(codes, said, SOURCE, patient=name)
+
+
+def _ending(folder: pathlib.Path, ending: str) -> list[pathlib.Path]:
+    """List the files below a folder with an ending, in whatever case: copies from other systems shout."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ending)
 
 
 def rois(name: str, path: pathlib.Path) -> list[Roi]:
