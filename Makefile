@@ -67,10 +67,12 @@ train: $(VENV)/.train  ## train the shipped nets anew (needs torch: see training
 	$(BIN)/python -m training.train --architecture dilated --config training/config/broad.toml --more scratch
 	$(BIN)/python -m training.train --architecture dilated --config training/config/many.toml --more scratch
 	$(BIN)/python -m training.train --architecture dilated --config training/config/large.toml --more scratch
+	$(BIN)/python -m training.train --architecture dilated --config training/config/settle.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain_many.toml --more scratch
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain_large.toml --more scratch
+	$(BIN)/python -m training.train --architecture plain --config training/config/plain_settle.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.evaluate --tune --phantoms validation $(if $(BACKGROUND),--background $(BACKGROUND) --copies 60)
 

@@ -27,7 +27,8 @@ def patches(logits: torch.Tensor, labels: torch.Tensor, knobs: dict[str, Any], m
 
     `margin` is what each edge of a patch, along its first and its second axis, is context only.
     Only candidate voxels count: what lies below 130 HU can decide nothing, so the nets may say anything there. The
-    decision asks for a candidate's largest probability, so the largest of each patch count once more.
+    decision asks for a candidate's largest probability, so that counts once more: of all mimics in the patch, and of
+    the calcium in its central third, where the plaque lies that it is centred on.
     """
     top, side = margin
     logits, labels = logits[:, top:-top, side:-side], labels[:, top:-top, side:-side]
@@ -37,7 +38,7 @@ def patches(logits: torch.Tensor, labels: torch.Tensor, knobs: dict[str, Any], m
     each = entropy.sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     probability = torch.sigmoid(logits)
     apart = 1 - overlap(probability * (calcium + mimic), calcium)
-    each = each + knobs["peak_weight"] * (_peak(-logits, calcium, least=True) + _peak(logits, mimic))
+    each = each + knobs["peak_weight"] * (_peak(logits, _central(calcium), sign=-1) + _peak(logits, mimic, sign=1))
     voxels = entropy.sum() / weight.sum().clamp(min=1)
     total = voxels + each.mean() + apart
     parts = {"loss": total, "loss_voxels": voxels, "loss_patches": each.mean(), "loss_dice": apart}
@@ -61,9 +62,16 @@ def told(probability: torch.Tensor, calcium: torch.Tensor, labels: torch.Tensor)
     return {"found": found, "left": left}
 
 
-def _peak(logits: torch.Tensor, mask: torch.Tensor, *, least: bool = False) -> torch.Tensor:
-    """Return each patch's cost of its largest logit in a mask (of its smallest with `least`), 0 where it is empty."""
-    far = torch.full_like(logits, torch.inf if least else -torch.inf)
-    held = torch.where(mask > 0, logits, far).flatten(1)
-    extreme = held.amin(1) if least else held.amax(1)
-    return torch.where(mask.flatten(1).any(1), functional.softplus(extreme.nan_to_num(0, 0, 0)), torch.zeros(()))
+def _peak(logits: torch.Tensor, mask: torch.Tensor, *, sign: int) -> torch.Tensor:
+    """Return what each patch's largest logit in a mask costs, 0 where that is empty; `sign` -1 if it should be high."""
+    held = torch.where(mask > 0, logits, torch.full_like(logits, -torch.inf)).flatten(1)
+    cost = functional.softplus(sign * held.amax(1).nan_to_num(0, 0, 0))
+    return torch.where(mask.flatten(1).any(1), cost, torch.zeros(()))
+
+
+def _central(mask: torch.Tensor) -> torch.Tensor:
+    """Return a mask (n, height, width) without what lies outside its central third."""
+    inside = tuple(slice(size // 3, size - size // 3) for size in mask.shape[1:])
+    kept = torch.zeros_like(mask)
+    kept[:, *inside] = mask[:, *inside]
+    return kept

@@ -62,6 +62,21 @@ def test_a_net_that_answers_right_costs_less_than_one_that_answers_wrong():
     assert losses.patches(right, labels, knobs, (1, 1))[0] < losses.patches(-right, labels, knobs, (1, 1))[0]
 
 
+def test_the_peak_asks_for_one_sure_voxel_of_the_plaque_in_the_middle():
+    knobs = {"calcium_weight": 0.0, "peak_weight": 1.0}
+    labels = torch.full((1, 22, 22), cases.OTHER, dtype=torch.uint8)
+    labels[0, 10:12, 10:12] = cases.CALCIUM
+    labels[0, 3, 3] = cases.CALCIUM
+
+    def cost(row, column):
+        logits = torch.full((1, 22, 22), -4.0)
+        logits[0, row, column] = 4.0
+        return float(losses.patches(logits, labels, knobs, (2, 2))[2]["loss_patches"])
+
+    assert cost(10, 10) == pytest.approx(np.log1p(np.exp(-4.0)), abs=1e-5)
+    assert cost(3, 3) == pytest.approx(np.log1p(np.exp(4.0)), abs=1e-5)
+
+
 def test_patches_of_every_plane_show_the_voxel_they_were_asked_for():
     shape = (20, 60, 70)
     hu = np.arange(np.prod(shape)).reshape(shape).astype(np.int32)
