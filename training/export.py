@@ -14,6 +14,7 @@ import torch
 
 from cac import finding
 from training import cases, crop, nets, run, train
+from triage import manifest
 
 MODELS = pathlib.Path(__file__).parents[1] / "models"
 OPSET = 18
@@ -74,17 +75,12 @@ def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
 
 def chosen_levels(models: pathlib.Path) -> dict[str, dict[str, float]]:
     """Return the thresholds of the manifest that is there, by what was learned: they hold as long as that does."""
-    path = models / "manifest.json"
-    nets_there = json.loads(path.read_text())["nets"] if path.exists() else []
-    return {learned(models / net["file"]): net["levels"] for net in nets_there}
+    return {learned(models / net["file"]): net["levels"] for net in _there(models).get("nets", [])}
 
 
 def operating_points(models: pathlib.Path) -> dict[str, tuple[set[str], dict[str, Any]]]:
     """Return each architecture's operating point and what its nets have learned: with other weights it says nothing."""
-    path = models / "manifest.json"
-    if not path.exists():
-        return {}
-    stated = json.loads(path.read_text())
+    stated = _there(models)
     return {
         architecture: (
             {learned(models / n["file"]) for n in stated["nets"] if n["architecture"] == architecture},
@@ -117,11 +113,21 @@ def refuse_parts(folder: pathlib.Path) -> None:
 
 def with_others(entries: list[dict[str, Any]], models: pathlib.Path) -> list[dict[str, Any]]:
     """Return the entries and, of the manifest that is there, those of architectures that were not exported now."""
-    path = models / "manifest.json"
-    before = json.loads(path.read_text())["nets"] if path.exists() else []
+    before = _there(models).get("nets", [])
     now = {each["architecture"] for each in entries}
     kept = [each for each in before if each["architecture"] not in now]
     return sorted([*entries, *kept], key=lambda each: train.ARCHITECTURES.index(each["architecture"]))
+
+
+def _there(models: pathlib.Path) -> dict[str, Any]:
+    """Return the manifest that is there, or nothing; that of another schema would lend its thresholds a new meaning."""
+    path = models / "manifest.json"
+    stated: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    if stated and stated.get("schema") != manifest.SCHEMA:
+        raise SystemExit(
+            f"{path} is of schema {stated.get('schema')}, not {manifest.SCHEMA}: export into an empty folder"
+        )
+    return stated
 
 
 def learned(path: pathlib.Path) -> str:
@@ -192,7 +198,7 @@ def main() -> None:
     if untuned := sorted({e["architecture"] for e in entries if e["levels"] == dataclasses.asdict(UNCALIBRATED)}):
         print(f"No thresholds were chosen for {', '.join(untuned)} yet: run training.evaluate --tune before any use")
     document = {
-        "schema": 1,
+        "schema": manifest.SCHEMA,
         "name": "cac-triage nets",
         "version": options.version,
         "use": "research only",

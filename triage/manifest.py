@@ -15,7 +15,8 @@ import pydantic
 from cac import finding
 from triage import errors
 
-SCHEMA = 1
+SCHEMA = 2
+"""Thresholds of schema 1 were chosen for the planes' maxima over a candidate, and would doubt too little now."""
 CHANNELS = ("hu", "calcium")
 """The order of the nets' input channels: HU scaled to [0, 1], and the binary HU >= 130."""
 
@@ -153,7 +154,11 @@ class Manifest:
     operating_point: Mapping[str, OperatingPoint] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _demand(self.schema == SCHEMA, f"schema {self.schema} is not the {SCHEMA} that this version reads")
+        _demand(
+            self.schema == SCHEMA,
+            f"schema {self.schema} is not the {SCHEMA} that this version reads: "
+            "thresholds mean something else there, so export these nets into an empty folder and choose them anew",
+        )
         counts = collections.Counter((net.architecture, net.plane) for net in self.nets)
         twice = [f"{architecture} {plane}" for (architecture, plane), n in counts.items() if n > 1]
         _demand(not twice, f"more than one net for {', '.join(twice)}")

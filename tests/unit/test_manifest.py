@@ -28,7 +28,7 @@ def _net(plane, architecture="dilated"):
 
 def _document(**changes):
     document = {
-        "schema": 1,
+        "schema": manifest.SCHEMA,
         "name": "test nets",
         "version": "1",
         "use": "research only",
@@ -139,9 +139,10 @@ def test_an_unknown_architecture_is_a_model_error(tmp_path):
         _load(tmp_path, _document()).model_set("plain")
 
 
-def test_a_newer_schema_is_refused(tmp_path):
-    with pytest.raises(errors.ModelError, match="schema 2"):
-        _load(tmp_path, _document(schema=2))
+@pytest.mark.parametrize("other", [1, 3])
+def test_another_schema_is_refused(tmp_path, other):
+    with pytest.raises(errors.ModelError, match=f"schema {other}.*choose them anew"):
+        _load(tmp_path, _document(schema=other))
 
 
 def test_the_digest_changes_with_weights_thresholds_and_profile_but_not_with_the_recipe(tmp_path):

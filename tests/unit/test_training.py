@@ -136,6 +136,15 @@ def test_the_exported_net_answers_as_the_original(tmp_path):
     assert (inside["plane"], inside["architecture"]) == ("sagittal", "dilated")
 
 
+def test_thresholds_of_an_older_schema_are_not_taken_over(tmp_path):
+    pytest.importorskip("onnx")
+    from training import export
+
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 1, "nets": []}))
+    with pytest.raises(SystemExit, match="schema 1, not 2: export into an empty folder"):
+        export.chosen_levels(tmp_path)
+
+
 def test_an_operating_point_stays_with_the_weights_it_was_chosen_for_only(tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed: see locks/train.txt")
     from training import export
