@@ -71,5 +71,5 @@ def test_a_training_scan_of_many_plaques_never_has_to_be_free_of_calcium():
     counts = [(crops.wanted(seed)[0], crops.scattered(seed)) for seed in range(1_300_000, 1_300_200)]
     assert all(count == 0 for wanted, count in counts if wanted == 0)
     some = [count for wanted, count in counts if wanted > 0]
-    assert 0.5 < np.mean(np.array(some) > 0) < 0.8
+    assert 0.35 < np.mean(np.array(some) > 0) < 0.65
     assert min(count for count in some if count) >= crops.SCATTERED[0]
