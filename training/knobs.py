@@ -5,11 +5,11 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from cac import finding
 from training import errors
 
 FOLDER = pathlib.Path(__file__).parent / "config"
-STRIDE = 4
-"""Of `training.nets`, which needs torch."""
+STRIDE = finding.NetSpec(levels={}).stride
 OPTIONAL: Mapping[str, Any] = {"save": 500, "screen": 50_000, "hu_edge": 0.5}
 
 

@@ -99,8 +99,8 @@ def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
 
     `least` is each candidate's least logit over the planes; agreement is the Dice coefficient of the candidates'
     voxels, of which no false one counts more than the largest true one: of a bone only what the nets call calcium would
-    be taken. It decides no exclusion: what is accepted passes the doubt thresholds too. The lowest of equals, from 0.5
-    up.
+    be taken. It hardly decides on exclusion: what is accepted passes two doubt thresholds too, if not always on one
+    voxel. The lowest of equals, from 0.5 up.
     """
     tried = GRID[(GRID >= 0) & (HIGHEST[0, 0] >= GRID)]
     voxels = np.minimum(voxels, voxels[true].max(initial=0))

@@ -209,7 +209,7 @@ def _claimed(row: rows.Row, taken: dict[finding.Plane, finding.Levels]) -> bool:
 
 
 def _per_plane(low: levels.Array, high: levels.Array, accept: float) -> dict[finding.Plane, finding.Levels]:
-    """Turn logits into probabilities; what all planes accept passes `low` in two of them, so that it was in doubt."""
+    """Turn logits into probabilities; what all planes accept passes `low` in two of them, on some voxels."""
     accepted = np.full(low.shape, max(accept, float(np.sort(low)[1])))
     least, most, taken = (1 / (1 + np.exp(-value)) for value in (low, high, accepted))
     return {
