@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--split", help="which part of it: 'test', or with --tune 'tune', where not named")
     made.add_argument("--phantoms", nargs="+", choices=tuple(sets.FIRST), default=[], help="sets made on the fly")
     made.add_argument("--each", type=int, default=EACH, help="phantoms of each group of a set")
+    made.add_argument("--zeros", type=int, default=0, help="phantoms without calcium, where more than of other groups")
     made.add_argument("--background", type=pathlib.Path, nargs=2, metavar=("SERIES", "COURSES"), help="a real zero")
     made.add_argument("--copies", type=int, default=COPIES, help="of the background, with plaques of Agatston 5-20")
     made.add_argument("--models", type=pathlib.Path, default=ROOT / "models")
@@ -97,6 +98,7 @@ def _asked(options: argparse.Namespace, split: str) -> sets.Asked:
         split=options.split or split,
         phantoms=tuple(options.phantoms),
         each=options.each,
+        zeros=options.zeros,
         background=tuple(options.background) if options.background else None,
         copies=options.copies,
     )

@@ -166,8 +166,13 @@ class Stored:
         return labelled.load(self.folder)
 
 
-def phantoms(set_name: str, each: int) -> list[Phantom]:
-    """List `each` phantoms a group; fewer are the first of more, and increments come in turn."""
+def phantoms(set_name: str, each: int, zeros: int = 0) -> list[Phantom]:
+    """List `each` phantoms a group, and `zeros` without calcium where those are more.
+
+    Fewer are the first of more, and increments come in turn. ValueError for more than a group has seeds for.
+    """
+    if max(each, zeros) > PART_OF_A_GROUP // TRIES:
+        raise ValueError(f"A group has at most {PART_OF_A_GROUP // TRIES} phantoms.")
     return [
         Phantom(
             set_name=set_name,
@@ -175,8 +180,9 @@ def phantoms(set_name: str, each: int) -> list[Phantom]:
             wanted=wanted,
             increment=INCREMENTS[number % len(INCREMENTS)],
         )
-        for number in range(each)
+        for number in range(max(each, zeros))
         for place, wanted in enumerate(GROUPS.values())
+        if number < (each if wanted[1] else max(each, zeros))
     ]
 
 
@@ -208,12 +214,13 @@ class Asked:
     split: str = "test"
     phantoms: tuple[str, ...] = ()
     each: int = 50
+    zeros: int = 0
     background: tuple[pathlib.Path, pathlib.Path] | None = None
     copies: int = 40
 
     def tasks(self, block: str) -> list[Task]:
         """List the scans; `block` names the copies' seeds. ValueError where nothing is asked for."""
-        wanted: list[Sequence[Task]] = [phantoms(name, self.each) for name in self.phantoms]
+        wanted: list[Sequence[Task]] = [phantoms(name, self.each, self.zeros) for name in self.phantoms]
         if self.background:
             wanted.append(copies(*self.background, self.copies, block))
         if self.dataset:
