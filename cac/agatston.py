@@ -55,6 +55,15 @@ def pieces(
     return found, np.asarray(counts * area * weight * (increment / REFERENCE_INCREMENT_MM), dtype=np.float64)
 
 
+def each(scan: volume.Volume, found: components.Components) -> NDArray[np.float64]:
+    """Return the points of each component (connected in 3D: a slice's 2D pieces belong to one component each)."""
+    owner = np.zeros(found.shape, dtype=np.int32)
+    owner.reshape(-1)[found.voxels] = found.numbers
+    flat, points = pieces(scan, found.mask())
+    owners = owner.reshape(-1)[flat.voxels[flat.starts]]
+    return np.bincount(owners, weights=points, minlength=found.count).astype(np.float64)
+
+
 def mass(hu_sum: float, voxel_mm3: float) -> float:
     """Return the uncalibrated mass in mg of voxels whose HU add up to `hu_sum`.
 

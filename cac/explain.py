@@ -1,5 +1,6 @@
 """Why each candidate was accepted, left in doubt or rejected: a code and a sentence with the thresholds in force."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,6 +9,7 @@ from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
 _ACCEPTED_FLAT = f"{_FLAT}: the 2D rule takes it for no lesion, but never drops it without a doubt."
+_SPECK = " It is too small in every slice to score, so that doubt asks for more."
 _DOUBTS = {
     reasons.ReasonCode.ERASED_BY_SLABS: "The thin slices show a dense spot here that vanishes in the 3 mm average: "
     "the nets cannot judge it.",
@@ -19,21 +21,25 @@ _DOUBTS = {
 
 def each(fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]) -> tuple[reasons.Reason, ...]:
     """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
-    agreed, levels = fused.agreed.tolist(), _in_force(fused, levels)
+    agreed, specks = fused.agreed.tolist(), fused.specks.tolist()
+    whole, small = (_in_force(fused, each) for each in (levels, {p: one.of_a_speck for p, one in levels.items()}))
     best = {plane: values.tolist() for plane, values in fused.best.items()}
     why = []
     for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):
+        stated = small if specks[number] else whole
         seen = {plane: values[number] for plane, values in best.items()}
         if doubt is not None:
-            text = _DOUBTS.get(doubt) or (_ACCEPTED_FLAT if agreed[number] else _disagreement(seen, levels))
+            text = _DOUBTS.get(doubt) or (_ACCEPTED_FLAT if agreed[number] else _disagreement(seen, stated))
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
-            facts = {"voxels": agreed[number], "planes": _against(seen, _of(levels, "accept"))}
+            facts = {"voxels": agreed[number], "planes": _against(seen, _of(stated, "accept"))}
             why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, **facts))
         elif agreed[number]:
             why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT))
         else:
-            why.append(_rejection(seen, levels))
+            rejection = _rejection(seen, stated)
+            more = _SPECK if stated != whole else ""
+            why.append(dataclasses.replace(rejection, text=rejection.text + more))
     return tuple(why)
 
 

@@ -70,12 +70,19 @@ class Levels:
     """Hold one plane's thresholds on probability.
 
     A voxel is accepted at `accept` (in all planes), and puts its candidate in doubt at `low` (two planes) or `high`
-    (one).
+    (one). A speck, which is too small in every slice to score, is in doubt at `speck` (two planes) or `high`.
     """
 
     accept: float
     low: float
     high: float
+    speck: float | None = None
+    """`low` where None."""
+
+    @property
+    def of_a_speck(self) -> "Levels":
+        """Return the thresholds that a speck is held against: `speck` in the place of `low`."""
+        return self if self.speck is None else Levels(accept=self.accept, low=self.speck, high=self.high)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

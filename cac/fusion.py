@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cac import components, finding, reasons, volume
+from cac import agatston, components, finding, reasons, volume
 
 EXTENT = 0.5
 """The paper's threshold, at which the planes must agree on a voxel. `Levels.accept`, which tells calcium from mimics by
@@ -20,14 +20,15 @@ class Fusion:
     """Hold what became of each candidate.
 
     `best` is each plane's maximum over a candidate's voxels, `agreed` how many of these all planes accept before the
-    clean-up, `accept` the thresholds in force for that; `status` and `doubt` run over the candidates; `lesions` are the
-    connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the pieces the 2D rule
-    put in doubt.
+    clean-up, `accept` the thresholds in force for that; `specks` are those too small in every slice to score; `status`
+    and `doubt` run over the candidates; `lesions` are the connected accepted voxels after the clean-up; `doubt_mask`
+    shows the candidates in doubt and the pieces the 2D rule put in doubt.
     """
 
     best: dict[finding.Plane, volume.FloatArray]
     accept: Mapping[finding.Plane, float]
     agreed: components.IntArray
+    specks: volume.BoolArray
     status: tuple[finding.CandidateStatus, ...]
     doubt: tuple[reasons.ReasonCode | None, ...]
     lesions: components.Components
@@ -54,9 +55,10 @@ def fuse(
     accepted where all three planes call them calcium at all (`EXTENT`) and they reach 130 HU (a candidate the slabs
     erased has no such voxel), and from there as far as its voxels keep a mean of `GROWN` (the paper's own profile stops
     at the intersection). It is accepted if voxels are left after the 2D rule; else it is in doubt where one of its
-    voxels passes two planes' low thresholds or one plane's high one. `faded` (None for native slices) says that `scan`
-    is slabs of thin ones, which overlap, but 130 HU can leave something real in one of them only; and which of its
-    voxels (flat) are all that is left of more: a candidate with one is in doubt, for the nets never saw what it was.
+    voxels passes two planes' low thresholds (those of specks where it is one) or one plane's high one. `faded` (None
+    for native slices) says that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real in one
+    of them only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the
+    nets never saw what it was.
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
@@ -75,7 +77,8 @@ def fuse(
     # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
     # the thresholds of doubt, what each plane accepts is in doubt at least.
     dropped = flattened & paper
-    uncertain = (_any(found, _suspected(answers, levels)) | claimed) & ~survives & ~dropped
+    specks = agatston.each(scan, found) == 0
+    uncertain = (_any(found, _suspected(answers, levels, specks[found.numbers])) | claimed) & ~survives & ~dropped
     thin = flattened & ~dropped & (not overlapping)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)
@@ -84,6 +87,7 @@ def fuse(
         best=best,
         accept=accept,
         agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
+        specks=specks,
         status=tuple(map(_status, survives.tolist(), doubt)),
         doubt=doubt,
         lesions=lesions,
@@ -138,10 +142,16 @@ def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolA
 
 
 def _suspected(
-    answers: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, finding.Levels]
+    answers: Mapping[finding.Plane, volume.FloatArray],
+    levels: Mapping[finding.Plane, finding.Levels],
+    speck: volume.BoolArray,
 ) -> volume.BoolArray:
-    """Tell which voxels pass the low threshold in two planes, or the high one in any."""
-    low = sum((answers[plane] >= levels[plane].low).astype(np.int64) for plane in finding.Plane)
+    """Tell which voxels pass the low threshold in two planes, or the high one in any; `speck` is one a voxel."""
+    # Both sides of the choice in the probabilities' own precision, as a single threshold is compared.
+    lows = {
+        plane: np.where(speck, np.float32(each.of_a_speck.low), np.float32(each.low)) for plane, each in levels.items()
+    }
+    low = sum((answers[plane] >= lows[plane]).astype(np.int64) for plane in finding.Plane)
     high = np.logical_or.reduce([answers[plane] >= levels[plane].high for plane in finding.Plane])
     return np.asarray((low >= 2) | high)
 

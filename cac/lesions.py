@@ -1,17 +1,12 @@
 """The lesion list: each accepted lesion with its place and its scores."""
 
-import numpy as np
-
 from cac import agatston, components, finding, volume
 
 
 def measure(scan: volume.Volume, found: components.Components) -> tuple[finding.Lesion, ...]:
-    """Measure each lesion: 26-connected accepted voxels, so that a slice's 2D pieces belong to one lesion each."""
+    """Measure each lesion: 26-connected accepted voxels."""
     hu = scan.hu.reshape(-1)[found.voxels]
-    owner = np.zeros(found.shape, dtype=np.int32)
-    owner.reshape(-1)[found.voxels] = found.numbers
-    pieces, points = agatston.pieces(scan, found.mask())
-    score = np.bincount(owner.reshape(-1)[pieces.voxels[pieces.starts]], weights=points, minlength=found.count)
+    score = agatston.each(scan, found)
     slices = found.extents()[:, 0].tolist()
     peaks = found.maxima(hu).tolist()
     totals = found.totals(hu).tolist()

@@ -48,6 +48,7 @@ def spot(probability: float, **changes: object) -> rows.Spot:
         "doubt": "candidate_in_doubt",
         "voxels": 9,
         "max_hu": 300.0,
+        "speck": False,
         "true": False,
         "what": "noise",
     }

@@ -8,14 +8,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-MARGIN = 3.0
-"""A positive must still be seen with its probabilities lowered by this much on the logit scale: odds 20 times less.
-
-With 1 a plaque of Agatston 10 in a real scan was called absent among 40 that the choice had not seen; 3 costs one
-exclusion in 29."""
+MARGIN, LESS = 2.0, 1.0
+"""A positive must still be seen with its logits lowered by so much: odds 7 times less, 3 times for a smaller one."""
+CERTAIN = 10.0
+"""Agatston score from which a positive takes the whole margin."""
 GRID = np.arange(-5.0, 9.5, 0.5)
 """Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
-HIGHEST = np.log([[0.999] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.0001] * 3])
+HIGHEST = np.log([[0.999] * 3, [0.999] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.001] * 3, [0.0001] * 3])
 """No threshold is chosen above these: what two nets call calcium at 0.999, or one at 0.9999, is always doubted."""
 TRIES = 3000
 
@@ -27,35 +26,47 @@ Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
 class Scan:
     """Hold what the thresholds can change of one scan.
 
-    `logits` (voxel, plane) of its candidates' voxels, of which those suffice that no other reaches in every plane; for
-    a positive only its true lesions', without those that the 2D rule drops. `settled`: the scan is not ABSENT whatever
-    the thresholds.
+    `logits` (voxel, plane) of its candidates' voxels, of which those suffice that no other reaches in every plane, and
+    which of the voxels are of a `speck`; for a positive only its true lesions', without those that the 2D rule drops.
+    `settled`: the scan is not ABSENT whatever the thresholds. `margin`: by how much lower a positive's logits must
+    still be seen.
     """
 
     positive: bool
     settled: bool
     logits: Array
+    speck: NDArray[np.bool_]
+    margin: float = 0.0
+
+    def lowered(self) -> "Scan":
+        """Return the scan as the thresholds must still see it."""
+        return dataclasses.replace(self, logits=self.logits - self.margin)
 
 
 class Doubts:
     """Tell of many scans at once which hold a candidate in doubt: with a voxel that two planes or one suspect."""
 
     def __init__(self, scans: Sequence[Scan]) -> None:
-        kept = [unexceeded(scan.logits) for scan in scans]
-        self._logits = np.concatenate([np.empty((0, 3)), *kept])
-        self._owner = np.repeat(np.arange(len(scans)), [len(each) for each in kept])
+        kept = [[unexceeded(scan.logits[scan.speck == speck]) for speck in (False, True)] for scan in scans]
+        flat = [each for pair in kept for each in pair]
+        sizes = [len(each) for each in flat]
+        self._logits = np.concatenate([np.empty((0, 3)), *flat])
+        self._owner = np.repeat(np.repeat(np.arange(len(scans)), 2), sizes)
+        self._speck = np.repeat(np.tile([False, True], len(scans)), sizes)
         self._settled = np.array([scan.settled for scan in scans], bool)
 
-    def excluded(self, low: Array, high: Array) -> int:
-        """Count the scans that these thresholds leave ABSENT; logits, one a plane."""
-        doubted = ((self._logits >= low).sum(axis=1) >= 2) | (self._logits >= high).any(axis=1)
+    def excluded(self, levels: Array) -> int:
+        """Count the scans that thresholds leave ABSENT; logits (low, speck and high, plane)."""
+        low, speck, high = levels
+        two = (self._logits >= np.where(self._speck[:, None], speck, low)).sum(axis=1) >= 2
+        doubted = two | (self._logits >= high).any(axis=1)
         kept = self._settled.copy()
         kept[self._owner[doubted]] = True
         return int(np.count_nonzero(~kept))
 
 
-def choose(scans: Sequence[Scan]) -> tuple[Array, Array] | None:
-    """Return low and high as logits, one a plane, or None where no thresholds find every positive, or there is none.
+def choose(scans: Sequence[Scan]) -> Array | None:
+    """Return logits (low, speck and high, plane), or None where none find every positive, or there is no positive.
 
     Higher thresholds never exclude fewer, so the best lie where none can be raised without losing a positive. From
     the best so far, one or two are lowered at random and all raised again in another order. In the end each goes down
@@ -65,16 +76,16 @@ def choose(scans: Sequence[Scan]) -> tuple[Array, Array] | None:
     decidable = [scan for scan in scans if scan.positive and len(scan.logits)]
     if not decidable:
         return None
-    positives, zeros = Doubts(decidable), Doubts([scan for scan in scans if not scan.positive])
+    positives = Doubts([scan.lowered() for scan in decidable])
+    zeros = Doubts([scan for scan in scans if not scan.positive])
 
     def safe(levels: Array) -> bool:
-        low, high = np.minimum(*levels), levels[1]
-        return not positives.excluded(low + MARGIN, high + MARGIN)
+        return not positives.excluded(ordered(levels))
 
     def excluded(levels: Array) -> int:
-        return zeros.excluded(np.minimum(*levels), levels[1])
+        return zeros.excluded(ordered(levels))
 
-    lowest = np.full((2, 3), GRID[0])
+    lowest = np.full(HIGHEST.shape, GRID[0])
     if not safe(lowest):
         return None
     random = np.random.default_rng(0)
@@ -91,7 +102,12 @@ def choose(scans: Sequence[Scan]) -> tuple[Array, Array] | None:
     for place in range(best.size):
         kept = [value for value in GRID if value <= best.flat[place] and excluded(_with(best, place, value)) >= most]
         best = _with(best, place, (best.flat[place] + min([*kept, best.flat[place]])) / 2)
-    return np.minimum(*best), best[1]
+    return ordered(best)
+
+
+def ordered(levels: Array) -> Array:
+    """Return thresholds of which none lies above the next one: low, speck, high."""
+    return np.minimum.accumulate(levels[::-1])[::-1]
 
 
 def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:

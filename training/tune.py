@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import math
 import operator
 import os
 import pathlib
@@ -125,12 +126,12 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
         raise ValueError("Nothing is written: without a scan that has no calcium there is nothing to choose by.")
     people = len({row.patient for row, _ in positives})
     enough(people, wanted)
-    lowest = np.full(3, levels.GRID[0] + levels.MARGIN)
-    findable = [scan for _, scan in positives if not levels.Doubts([scan]).excluded(lowest, lowest)]
+    lowest = np.full(levels.HIGHEST.shape, levels.GRID[0])
+    findable = [scan for _, scan in positives if not levels.Doubts([scan.lowered()]).excluded(lowest)]
     chosen = levels.choose([*findable, *zeros])
     if chosen is None:
         raise ValueError("Nothing is written: no thresholds find the positives; the nets need more training.")
-    lost = [row for row, scan in positives if levels.Doubts([scan]).excluded(*chosen)]
+    lost = [row for row, scan in positives if levels.Doubts([scan]).excluded(chosen)]
     missed = tuple(sorted({row.patient for row in lost}))
     if len(missed) > wanted.missed:
         raise ValueError(
@@ -138,7 +139,7 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
             f"({', '.join(row.name for row in lost)}), and --missed allows {wanted.missed}."
         )
     enough(people, wanted, len(missed))
-    taken = _per_plane(*chosen, _accept(judged))
+    taken = _per_plane(chosen, _accept(judged))
     claimed = [_claimed(row, taken) for row in judged if not row.positive]
     zeros = [dataclasses.replace(scan, settled=scan.settled or own) for scan, own in zip(zeros, claimed, strict=True)]
     return Chosen(
@@ -146,7 +147,7 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
         positives=people,
         missed=missed,
         zeros=len(zeros),
-        excluded=levels.Doubts(zeros).excluded(*chosen),
+        excluded=levels.Doubts(zeros).excluded(chosen),
     )
 
 
@@ -162,6 +163,8 @@ def read(row: rows.Row) -> levels.Scan:
         positive=row.positive,
         settled=settled,
         logits=_logits([triple for spot in counted for triple in spot.voxelwise]),
+        speck=np.array([spot.speck for spot in counted for _ in spot.voxelwise], bool),
+        margin=levels.MARGIN if row.true >= levels.CERTAIN else levels.LESS,
     )
 
 
@@ -208,15 +211,13 @@ def _claimed(row: rows.Row, taken: dict[finding.Plane, finding.Levels]) -> bool:
     return any(all(map(operator.ge, spot.probabilities, accept)) for spot in spots)
 
 
-def _per_plane(low: levels.Array, high: levels.Array, accept: float) -> dict[finding.Plane, finding.Levels]:
+def _per_plane(chosen: levels.Array, accept: float) -> dict[finding.Plane, finding.Levels]:
     """Turn logits into probabilities; what all planes accept passes `low` in two of them, on some voxels."""
-    accepted = np.full(low.shape, max(accept, float(np.sort(low)[1])))
-    least, most, taken = (1 / (1 + np.exp(-value)) for value in (low, high, accepted))
+    taken = max(accept, float(np.sort(chosen[0])[1]))
+    told = [[round(1 / (1 + math.exp(-value)), 7) for value in (taken, *each)] for each in chosen.T.tolist()]
     return {
-        plane: finding.Levels(
-            accept=round(float(taken[place]), 7), low=round(float(least[place]), 7), high=round(float(most[place]), 7)
-        )
-        for place, plane in enumerate(finding.Plane)
+        plane: finding.Levels(accept=accept, low=low, speck=speck, high=high)
+        for plane, (accept, low, speck, high) in zip(finding.Plane, told, strict=True)
     }
 
 
@@ -228,7 +229,8 @@ def _logits(probabilities: Sequence[rows.Triple]) -> levels.Array:
 
 def _said(chosen: Chosen) -> str:
     planes = "; ".join(
-        f"{plane} accept {each.accept:g}, low {each.low:g}, high {each.high:g}" for plane, each in chosen.levels.items()
+        f"{plane} accept {each.accept:g}, low {each.low:g} (speck {each.speck:g}), high {each.high:g}"
+        for plane, each in chosen.levels.items()
     )
     return (
         f"{tables.share(chosen.excluded, chosen.zeros)} zero scans excluded, {len(chosen.missed)} of "

@@ -60,9 +60,10 @@ class Net:
         _demand(min(self.spacing) > 0, f"{self.file}: spacing must be above zero")
         _demand(min(self.stride, self.depth, self.receptive_field) > 0, f"{self.file}: sizes must be above zero")
         levels = self.levels
-        values = (levels.accept, levels.low, levels.high)
+        values = (levels.accept, levels.low, levels.high, levels.of_a_speck.low)
         _demand(all(math.isfinite(v) and 0 < v <= 1 for v in values), f"{self.file}: thresholds must lie in (0, 1]")
-        _demand(levels.low <= levels.high, f"{self.file}: low lies above high")
+        ordered = levels.low <= levels.of_a_speck.low <= levels.high
+        _demand(ordered, f"{self.file}: thresholds of doubt must not fall from low over speck to high")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

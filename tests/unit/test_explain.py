@@ -47,6 +47,18 @@ def test_a_candidate_that_no_plane_suspects_says_so() -> None:
     assert "axial 0.1 < 0.2, sagittal 0.19 < 0.2, coronal 0 < 0.2" in reason.text
 
 
+def test_a_speck_is_held_against_its_own_threshold_and_says_so() -> None:
+    speck = (slice(1, 2), slice(2, 3), slice(2, 3))
+    levels = {plane: finding.Levels(accept=0.5, low=0.2, speck=0.4, high=0.8) for plane in Plane}
+    status, reason = why(scan_of(speck), 0.3, 0.3, 0.0, levels=levels)
+    assert (status, reason.code) == (Status.REJECTED, Code.NO_PLANE_SUSPECTS)
+    assert reason.text.endswith(
+        "axial 0.3 < 0.4, sagittal 0.3 < 0.4, coronal 0 < 0.4. "
+        "It is too small in every slice to score, so that doubt asks for more."
+    )
+    assert "too small" not in why(scan_of(CUBE), 0.1, 0.1, 0.0, levels=levels)[1].text
+
+
 @pytest.mark.parametrize("alone", list(Plane))
 def test_a_plane_that_stands_alone_is_named_and_so_are_those_that_said_no(alone: finding.Plane) -> None:
     status, reason = why(scan_of(CUBE), *(0.7 if plane is alone else 0.1 for plane in Plane))

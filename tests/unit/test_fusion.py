@@ -23,12 +23,13 @@ def judge(
     sagittal: float | np.ndarray,
     coronal: float | np.ndarray,
     profile: finding.Profile = finding.Profile.DEFAULT,
+    levels: dict[finding.Plane, finding.Levels] = LEVELS,
 ) -> fusion.Fusion:
     """Fuse answers given as one number or as a map of the scan's shape."""
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     maps = zip(finding.Plane, (axial, sagittal, coronal), strict=True)
     answers = {p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in maps}
-    return fusion.fuse(scan, found, answers, LEVELS, profile)
+    return fusion.fuse(scan, found, answers, levels, profile)
 
 
 def test_a_candidate_that_all_planes_accept_is_a_lesion() -> None:
@@ -67,6 +68,35 @@ def test_two_planes_doubt_a_candidate_where_they_suspect_the_same_voxel() -> Non
     assert judge(scan, left, right, 0.0).status == (Status.REJECTED,)
     right[2, 3, 4] = 0.2
     assert judge(scan, left, right, 0.0).status == (Status.DOUBT,)
+
+
+def with_specks(speck: float) -> dict[finding.Plane, finding.Levels]:
+    return {plane: finding.Levels(accept=0.5, low=0.2, speck=speck, high=0.8) for plane in finding.Plane}
+
+
+@pytest.mark.parametrize(
+    ("columns", "answers", "status"),
+    [
+        (3, (0.39, 0.39, 0.0), Status.REJECTED),
+        (3, (0.4, 0.4, 0.0), Status.DOUBT),
+        (3, (0.8, 0.0, 0.0), Status.DOUBT),
+        (3, (0.5, 0.5, 0.5), Status.DOUBT),
+        (4, (0.2, 0.2, 0.0), Status.DOUBT),
+    ],
+)
+def test_what_is_too_small_in_every_slice_to_score_has_a_threshold_of_doubt_of_its_own(
+    columns: int, answers: tuple[float, ...], status: Status
+) -> None:
+    # 3 pixels of 0.25 mm2 in each of two slices score nothing, 4 do.
+    scan = scan_of((slice(1, 3), slice(2, 3), slice(2, 2 + columns)))
+    fused = judge(scan, *answers, levels=with_specks(0.4))
+    assert fused.status == (status,)
+    assert fused.specks.tolist() == [columns == 3]
+
+
+def test_a_speck_without_a_threshold_of_its_own_is_in_doubt_like_all() -> None:
+    scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 3)))
+    assert judge(scan, 0.2, 0.2, 0.0).status == (Status.DOUBT,)
 
 
 def test_planes_that_accept_different_voxels_accept_nothing() -> None:

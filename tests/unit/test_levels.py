@@ -6,24 +6,28 @@ import pytest
 from training import levels
 
 
-def scan(*, positive, logits, settled=False):
-    return levels.Scan(positive=positive, settled=settled, logits=np.array(logits, float).reshape(-1, 3))
+def scan(*, positive, logits, settled=False, specks=None, margin=levels.MARGIN):
+    rows = np.array(logits, float).reshape(-1, 3)
+    speck = np.zeros(len(rows), bool) if specks is None else np.array(specks, bool)
+    return levels.Scan(positive=positive, settled=settled, logits=rows, speck=speck, margin=margin if positive else 0.0)
 
 
 def drawn(seed, n):
     """Draw scans whose calcium scores higher than mimics do, with overlaps, and one that no net sees in a plane."""
     random = np.random.default_rng(seed)
-    zeros = [scan(positive=False, logits=random.normal(-6, 4, (30, 3))) for _ in range(n)]
+    zeros = [
+        scan(positive=False, logits=random.normal(-6, 4, (30, 3)), specks=random.random(30) < 0.5) for _ in range(n)
+    ]
     positives = [scan(positive=True, logits=random.normal(6, 3, (random.integers(1, 4), 3))) for _ in range(n)]
     return [*zeros, *positives, scan(positive=True, logits=[[9, -12, -12]])]
 
 
-def doubted(one, low, high):
-    """Tell by the rule as SCIENCE.md section 5 words it."""
+def doubted(one, low, speck, high):
+    """Tell by the rule as SCIENCE.md section 5 words it, with thresholds of their own for specks."""
     return any(
-        sum(value >= level for value, level in zip(row, low, strict=True)) >= 2
+        sum(value >= level for value, level in zip(row, speck if small else low, strict=True)) >= 2
         or any(value >= level for value, level in zip(row, high, strict=True))
-        for row in one.logits
+        for row, small in zip(one.logits, one.speck, strict=True)
     )
 
 
@@ -31,9 +35,9 @@ def doubted(one, low, high):
 def test_many_scans_at_once_are_judged_as_one_by_one(seed):
     scans, random = drawn(seed, 12), np.random.default_rng(seed)
     for _ in range(20):
-        low, high = random.uniform(-5, 12, (2, 3))
-        wanted = sum(not doubted(one, low, high) for one in scans)
-        assert levels.Doubts(scans).excluded(low, high) == wanted
+        tried = random.uniform(-5, 12, (3, 3))
+        wanted = sum(not doubted(one, *tried) for one in scans)
+        assert levels.Doubts(scans).excluded(tried) == wanted
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -48,26 +52,42 @@ def test_what_no_other_voxel_reaches_in_every_plane_is_all_that_decides(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_positive_is_absent_not_even_with_the_margin(seed):
     scans = drawn(seed, 12)
-    low, high = levels.choose(scans)
+    chosen = levels.choose(scans)
     positives = [one for one in scans if one.positive]
-    assert all(doubted(one, low + levels.MARGIN, high + levels.MARGIN) for one in positives)
+    assert all(doubted(one, *(chosen + levels.MARGIN)) for one in positives)
     # One step up for all, and one positive at least is lost, or nothing is won by it.
     zeros = levels.Doubts([one for one in scans if not one.positive])
-    higher = (low + 0.5, high + 0.5)
-    lost = not all(doubted(one, *(level + levels.MARGIN for level in higher)) for one in positives)
-    assert lost or zeros.excluded(*higher) == zeros.excluded(low, high)
+    higher = chosen + 0.5
+    lost = not all(doubted(one, *(higher + levels.MARGIN)) for one in positives)
+    assert lost or zeros.excluded(higher) == zeros.excluded(chosen)
+
+
+def test_the_lower_the_margin_of_a_positive_the_higher_a_threshold_may_lie():
+    zeros = [scan(positive=False, logits=[[value, value, -9]]) for value in np.arange(-2, 6, 0.5)]
+    found = [levels.choose([*zeros, scan(positive=True, logits=[[5, 5, -9]], margin=margin)]) for margin in (3, 2, 1)]
+    assert [levels.Doubts(zeros).excluded(chosen) for chosen in found] == [8, 10, 12]
+
+
+def test_specks_have_thresholds_of_their_own_that_the_positives_bind_too():
+    faint, noise = [[2.0, 2.0, -9.0]], [[3.0, 3.0, -9.0]]
+    scans = [scan(positive=True, logits=faint), *[scan(positive=False, logits=noise, specks=[True])] * 3]
+    chosen = levels.choose(scans)
+    assert levels.Doubts(scans[1:]).excluded(chosen) == 3
+    assert (np.diff(chosen, axis=0) >= 0).all()
+    bound = levels.choose([*scans, scan(positive=True, logits=noise, specks=[True])])
+    assert levels.Doubts(scans[1:]).excluded(bound) == 0
 
 
 def test_what_can_be_told_apart_in_one_plane_only_is_found():
     zeros = [scan(positive=False, logits=[[-6, 6, 6], [-6, 6, -6]]) for _ in range(5)]
     positives = [scan(positive=True, logits=[[4, -9, -9]])] * 5
-    low, high = levels.choose([*zeros, *positives])
-    assert levels.Doubts(zeros).excluded(low, high) == 5
+    assert levels.Doubts(zeros).excluded(levels.choose([*zeros, *positives])) == 5
 
 
 def test_what_two_nets_or_one_are_sure_of_is_always_doubted():
     sure = [scan(positive=True, logits=[[12, 12, 12]]), scan(positive=False, logits=[])]
-    low, high = levels.choose(sure)
+    low, speck, high = levels.choose(sure)
+    assert (speck < np.log(0.999 / 0.001)).all()
     assert (low < np.log(0.999 / 0.001)).all()
     assert (high < np.log(0.9999 / 0.0001)).all()
 
@@ -82,7 +102,7 @@ def test_a_lesion_that_no_threshold_finds_ends_the_search():
 
 
 def test_a_scan_held_back_by_other_reasons_is_never_counted():
-    assert levels.Doubts([scan(positive=False, logits=[], settled=True)]).excluded(np.zeros(3), np.zeros(3)) == 0
+    assert levels.Doubts([scan(positive=False, logits=[], settled=True)]).excluded(np.zeros((3, 3))) == 0
 
 
 def test_accepted_is_what_agrees_best_with_the_truth_in_voxels():

@@ -52,6 +52,26 @@ def test_mimics_below_the_lesions_are_excluded_and_no_positive_is(models):
         assert 0.2 < plane.low <= min(plane.accept, plane.high)
 
 
+def test_specks_that_no_positive_looks_like_are_excluded_though_larger_mimics_as_sure_are_not(models):
+    as_sure = [judged.positive(name=f"p{n}", spots=(judged.spot(0.9, **LAD),)) for n in range(72)]
+    two = {"probabilities": (0.9, 0.9, 0.01), "voxelwise": ((0.9, 0.9, 0.01),)}  # all three would be a claim
+    specks = [judged.row(name=f"s{n}", spots=(judged.spot(0.9, speck=True, **two),)) for n in range(9)]
+    chosen = tune.choose([*as_sure, *specks, *_zeros(9, 0.9)], _wanted(models))
+    assert (chosen.zeros, chosen.excluded) == (18, 9)
+    assert sum(each.low < 0.9 for each in chosen.levels.values()) >= 2
+    assert any(each.low < 0.9 < each.speck <= each.high for each in chosen.levels.values())
+
+
+def test_a_small_score_needs_less_of_a_margin(models):
+    def positives(score):
+        spots = (judged.spot(0.99, **LAD),)
+        return [judged.positive(name=f"p{n}", true=score, spots=spots) for n in range(72)]
+
+    mimics = _zeros(9, 0.95)
+    excluded = [tune.choose([*positives(score), *mimics], _wanted(models)).excluded for score in (9.9, 10.0)]
+    assert excluded == [9, 0]
+
+
 def test_a_sample_too_small_for_the_sensitivity_is_refused_and_told_how_many_are_needed(models):
     with pytest.raises(ValueError, match=r"71 positives.*needs 72 positives"):
         tune.choose([*_positives(71), *_zeros(9)], _wanted(models))
@@ -155,6 +175,7 @@ def test_the_operating_point_is_written_with_the_data_s_hash_and_the_manifest_st
         (["--dataset", "scans", "--split", "test"], "test split"),
         (["--dataset", "scans/test", "--split", "."], "test split"),
         (["--phantoms", "validation", "--each", "2"], "needs 72 positives"),
+        (["--phantoms", "validation", "--zeros", "101"], "at most 100 phantoms"),
         (["--background", "series", "courses.json", "--copies", "60"], "60 positives"),
         ([], "Name what to run on"),
     ],
@@ -177,10 +198,17 @@ def test_training_validation_and_held_out_seeds_never_meet():
     assert max(seeds("validation")) < sets.COPIES_FIRST["validation"] < 3_000_000
 
 
+def test_more_phantoms_without_calcium_are_more_of_the_same_ones_and_of_no_other_group():
+    few, more = sets.phantoms("validation", 2), sets.phantoms("validation", 2, zeros=5)
+    assert set(few) < set(more)
+    assert [p.seed for p in more if not p.may_be_positive] == [2_000_000, 2_000_010, 2_000_020, 2_000_030, 2_000_040]
+    assert sum(p.may_be_positive for p in more) == 8
+
+
 def test_what_all_planes_accept_would_else_be_in_doubt_though_one_plane_s_doubt_begins_above():
-    low, high = np.array([-1.0, 5.5, 2.0]), np.array([7.0, 7.0, 7.0])
+    levels = np.array([[-1.0, 5.5, 2.0], [3.0, 6.0, 4.0], [7.0, 7.0, 7.0]])
     for accept, taken in ((3.0, 3.0), (1.0, 2.0)):
-        chosen = tune._per_plane(low, high, accept)
+        chosen = tune._per_plane(levels, accept)
         assert {each.accept for each in chosen.values()} == {round(1 / (1 + math.exp(-taken)), 7)}
         assert sum(each.low <= each.accept for each in chosen.values()) == 2
 

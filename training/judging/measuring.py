@@ -185,7 +185,9 @@ def _spots(ground: Ground, answer: finding.CalciumFinding) -> tuple[tuple[rows.S
         raise RuntimeError(f"{ground.scan.name}: {len(answer.candidates)} candidates, not {ground.found.count}")
     kept, faint = [], collections.Counter[str]()
     own = _own(answer)
-    for each, what, true, said in zip(answer.candidates, ground.what, ground.true.tolist(), own, strict=False):
+    specks = (agatston.each(ground.working.scan, ground.found) == 0).tolist()
+    told = zip(answer.candidates, ground.what, ground.true.tolist(), specks, own, strict=False)
+    for each, what, true, speck, said in told:
         by_nets = each.doubt in (None, reasons.ReasonCode.CANDIDATE_IN_DOUBT)
         if by_nets and not true and max(each.probabilities.values()) < FAINT:
             faint[what] += 1
@@ -198,6 +200,7 @@ def _spots(ground: Ground, answer: finding.CalciumFinding) -> tuple[tuple[rows.S
                 doubt=None if each.doubt is None else each.doubt.value,
                 voxels=each.voxels,
                 max_hu=each.max_hu,
+                speck=speck,
                 true=true,
                 what=what,
             )

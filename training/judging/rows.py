@@ -20,8 +20,9 @@ class Spot:
     """Hold one candidate: what the nets said, and what it is.
 
     `probabilities` axial, sagittal, coronal are each plane's maximum over it, `voxelwise` those of its voxels that no
-    other one reaches in every plane: whatever the thresholds, one of these decides on doubt. `true` where it holds a
-    voxel that a reader called calcium; `what` is then its artery, and else its class of hard negative.
+    other one reaches in every plane: whatever the thresholds, one of these decides on doubt. `speck` where it is too
+    small in every slice to score. `true` where it holds a voxel that a reader called calcium; `what` is then its
+    artery, and else its class of hard negative.
     """
 
     probabilities: Triple
@@ -30,6 +31,7 @@ class Spot:
     doubt: str | None
     voxels: int
     max_hu: float
+    speck: bool
     true: bool
     what: str
 
