@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=pathlib.Path, default=cases.SCRATCH)
     parser.add_argument("--architecture", choices=ARCHITECTURES, action="append")
     parser.add_argument("--plane", choices=list(finding.Plane), type=finding.Plane, action="append")
+    parser.add_argument("--width", type=int, help="the nets' base width, in the place of the configuration's")
     parser.add_argument("--jobs", type=int, default=2, help="nets trained at a time, one thread each")
     parser.add_argument(
         "--more", dest="start", default="", metavar="START", help="go on from weights: see training.run.weights"
@@ -85,6 +86,10 @@ def main() -> None:
 
 
 def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
+    if options.width is not None:
+        if options.width < 1:
+            raise ValueError(f"a base width is 1 or more, not {options.width}")
+        config = {**config, "net": {**config["net"], "width": options.width}}
     jobs = [
         runs.Job(architecture=architecture, plane=plane, config=config, scratch=options.scratch, start=options.start)
         for architecture in options.architecture or ARCHITECTURES

@@ -1,6 +1,7 @@
 """A training as a whole: it learns, its seed repeats it, and a kill does not change where it ends."""
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -107,6 +108,19 @@ def test_a_checkpoint_of_a_run_with_other_knobs_is_refused(tmp_path):
     begun.save()
     with pytest.raises(ValueError, match=r"plain-axial\.checkpoint is of a run with other knobs"):
         train.train(job(tmp_path, learning_rate=1e-4))
+
+
+def test_a_width_asked_for_is_the_nets_own_and_stands_in_the_recipe(tmp_path, monkeypatch):
+    tiny_training.prepare(tmp_path)
+    tiny_training.write_toml(tmp_path / "a.toml", tiny_training.config(steps=1))
+    words = ["--config", "a.toml", "--scratch", ".", "--architecture", "plain", "--plane", tiny_training.PLANE]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", *words, "--width", "2"])
+    train.main()
+    (recipe,) = tmp_path.glob("*.json")
+    width = json.loads(recipe.read_text())[-1]["config"]["net"]["width"]
+    weights = torch.load(recipe.with_suffix(".pt"), weights_only=True)
+    assert (width, next(iter(weights.values())).shape[0]) == (2, 2)
 
 
 def test_a_turn_goes_on_from_the_last_weights_and_tells_both(tmp_path):

@@ -68,6 +68,15 @@ def test_a_folder_without_cases_is_said_plainly(tmp_path, monkeypatch):
     assert "holds no prepared case" in command(monkeypatch, train, *words)
 
 
+def test_a_base_width_that_is_none_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="torch is not installed: see locks/train.txt")
+    from training import train
+
+    tiny_training.write_toml(tmp_path / "a.toml", tiny_training.config())
+    words = ("--config", tmp_path / "a.toml", "--scratch", tmp_path, "--width", 0)
+    assert "a base width is 1 or more, not 0" in command(monkeypatch, train, *words)
+
+
 def test_cases_without_calcium_are_refused_where_the_mix_asks_for_it(tmp_path):
     pytest.importorskip("torch", reason="torch is not installed: see locks/train.txt")
     from training import sampling
