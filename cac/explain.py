@@ -9,7 +9,7 @@ from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
 _ACCEPTED_FLAT = f"{_FLAT}: the 2D rule takes it for no lesion, but never drops it without a doubt."
-_SPECK = " It is too small in every slice to score, so that doubt asks for more."
+_SPECK = " It is a speck such as noise makes, too small to score, so that doubt asks for more."
 _DOUBTS = {
     reasons.ReasonCode.ERASED_BY_SLABS: "The thin slices show a dense spot here that vanishes in the 3 mm average: "
     "the nets cannot judge it.",

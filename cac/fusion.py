@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cac import agatston, components, finding, reasons, volume
+from cac import components, finding, reasons, specks, volume
 
 EXTENT = 0.5
 """The paper's threshold, at which the planes must agree on a voxel. `Levels.accept`, which tells calcium from mimics by
@@ -20,9 +20,9 @@ class Fusion:
     """Hold what became of each candidate.
 
     `best` is each plane's maximum over a candidate's voxels, `agreed` how many of these all planes accept before the
-    clean-up, `accept` the thresholds in force for that; `specks` are those too small in every slice to score; `status`
-    and `doubt` run over the candidates; `lesions` are the connected accepted voxels after the clean-up; `doubt_mask`
-    shows the candidates in doubt and the pieces the 2D rule put in doubt.
+    clean-up, `accept` the thresholds in force for that; `specks` tells them (`cac.specks`); `status` and `doubt`
+    run over the candidates; `lesions` are the connected accepted voxels after the clean-up; `doubt_mask` shows the
+    candidates in doubt and the pieces the 2D rule put in doubt.
     """
 
     best: dict[finding.Plane, volume.FloatArray]
@@ -77,8 +77,8 @@ def fuse(
     # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
     # the thresholds of doubt, what each plane accepts is in doubt at least.
     dropped = flattened & paper
-    specks = agatston.each(scan, found) == 0
-    uncertain = (_any(found, _suspected(answers, levels, specks[found.numbers])) | claimed) & ~survives & ~dropped
+    small = specks.which(scan, found, averaged=faded is not None)
+    uncertain = (_any(found, _suspected(answers, levels, small[found.numbers])) | claimed) & ~survives & ~dropped
     thin = flattened & ~dropped & (not overlapping)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)
@@ -87,7 +87,7 @@ def fuse(
         best=best,
         accept=accept,
         agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
-        specks=specks,
+        specks=small,
         status=tuple(map(_status, survives.tolist(), doubt)),
         doubt=doubt,
         lesions=lesions,

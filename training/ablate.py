@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what is asked; return 1 where a scan failed, 2 where what is asked cannot be done."""
     options = parser().parse_args(argv)
     try:
-        plan = planned(options.models, options.architecture, dict(_width(each) for each in options.width))
+        plan = planned(options.models, options.architecture, variants.widths(options.width))
         failed = run(phantoms(options.each), plan, options.out, options.jobs)
         print(write(plan, options.out))
     except (ValueError, OSError, errors.ModelError) as exc:
@@ -92,7 +92,9 @@ def planned(models: pathlib.Path, architecture: str | None, widths: Mapping[str,
 
 
 def phantoms(each: int, style: scan.Style | None = None) -> list[sets.Phantom]:
-    """List `each` phantoms without calcium and with Agatston 10-20; increments come in turn."""
+    """List `each` phantoms without calcium and with Agatston 10-20; increments come in turn. ValueError for none."""
+    if each < 1:
+        raise ValueError("A group has one phantom or more.")
     return [
         sets.Phantom(
             set_name="ablation",
@@ -145,6 +147,7 @@ def _judged(todo: Sequence[sets.Phantom], plan: Plan, jobs: int) -> Iterable[Rec
         return
     # spawn: ONNX Runtime's threads do not survive a fork. One thread each: OpenBLAS's own would fight over the cores.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    _open(plan)  # here first: a pool replaces a process that cannot open the nets, for ever
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(jobs, len(todo)), initializer=_open, initargs=(plan,)) as pool:
         yield from pool.imap_unordered(_job, todo, chunksize=1)
@@ -274,13 +277,6 @@ def _line(name: str, records: Sequence[Record]) -> tuple[tables.Cell, ...]:
         tables.mean([figures.dice(*each) for each in volumes]),
         figures.dice(*pooled),
     )
-
-
-def _width(asked: str) -> tuple[str, str]:
-    width, _, folder = asked.partition("=")
-    if not width.isdigit() or not folder:
-        raise ValueError(f"--width {asked}: say WIDTH=FOLDER, such as 16=build/width16")
-    return width, folder
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from training import errors
 
 FOLDER = pathlib.Path(__file__).parent / "config"
 STRIDE = finding.NetSpec(levels={}).stride
+POSITIVE = ("width", "steps", "epochs", "cases", "batch", "save", "learning_rate")
 OPTIONAL: Mapping[str, Any] = {"save": 500, "screen": 50_000, "hu_edge": 0.5}
 
 
@@ -59,9 +60,24 @@ def _wrong(part: str, told: Mapping[str, Any], usual: Mapping[str, Any]) -> list
         sizes = told.get(name, [])
         if isinstance(sizes, list) and any(type(size) is int and (size < STRIDE or size % STRIDE) for size in sizes):
             wrong.append(f"{name} = {sizes!r} are not multiples of {STRIDE}, which the nets need")
-    return wrong + [
-        f"{name} = {told[name]!r} is not like {known[name]!r}" for name in both if _unlike(told, known, name)
-    ]
+    unlike = [f"{name} = {told[name]!r} is not like {known[name]!r}" for name in both if _unlike(told, known, name)]
+    return wrong + (unlike or _beyond(told))
+
+
+def _beyond(told: Mapping[str, Any]) -> list[str]:
+    """Say which knobs of the right kind no net can be trained with."""
+    wrong = [f"{name} = {told[name]!r} must be above zero" for name in POSITIVE if name in told and not told[name] > 0]
+    if not 0 <= told.get("dropout", 0) < 1:
+        wrong.append(f"dropout = {told['dropout']!r} must lie in [0, 1)")
+    if "mix" in told and (min(told["mix"]) < 0 or not any(told["mix"])):
+        wrong.append(f"mix = {told['mix']!r} asks for no patch")
+    for patch, margin in (("patch", "margin"), ("patch_z", "margin_z")):
+        edges = zip(told.get(patch, []), told.get(margin, []), strict=False)
+        if any(edge < 1 or size <= 2 * edge for size, edge in edges):
+            wrong.append(
+                f"{margin} = {told[margin]!r} leaves nothing of {patch} = {told[patch]!r}, or takes no edge off"
+            )
+    return wrong
 
 
 def _unlike(told: Mapping[str, Any], known: Mapping[str, Any], name: str) -> bool:

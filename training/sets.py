@@ -169,10 +169,13 @@ class Stored:
 def phantoms(set_name: str, each: int, zeros: int = 0) -> list[Phantom]:
     """List `each` phantoms a group, and `zeros` without calcium where those are more.
 
-    Fewer are the first of more, and increments come in turn. ValueError for more than a group has seeds for.
+    Fewer are the first of more, and increments come in turn. ValueError for none, or more than a group
+    has seeds for.
     """
     if max(each, zeros) > PART_OF_A_GROUP // TRIES:
         raise ValueError(f"A group has at most {PART_OF_A_GROUP // TRIES} phantoms.")
+    if each < 1 or zeros < 0:
+        raise ValueError("A group has one phantom or more.")
     return [
         Phantom(
             set_name=set_name,

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cac import finding, pipeline
+from cac import finding, pipeline, specks
 from cac.phantom import scan
 from tests import judged, working
 from training import evaluate, labelled, sets
@@ -77,6 +77,9 @@ def test_a_net_that_accepts_all_finds_what_the_plain_rule_finds(calcified):
     assert all(spot.what in {"LM", "LAD", "LCX", "RCA"} for spot in every.spots if spot.true)
     assert {spot.what for spot in every.spots if not spot.true} >= {"bone", "noise"}
     assert every.arteries == plain.arteries
+    small = [spot for spot in every.spots if spot.speck]
+    assert 0 < len(small) < len(every.spots)
+    assert all(spot.voxels <= specks.MOST_VOXELS and spot.max_hu < specks.BELOW_HU for spot in small)
 
 
 def _truth_mm3(each):

@@ -142,6 +142,28 @@ def test_a_scan_is_judged_by_every_variant_and_not_again_after_a_kill(
     assert "measure the software" in ablate.write(plan, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["16=MODELS"], "its nets are of base width 8"),
+        (["8=MODELS", "8=MODELS"], "each width once"),
+        (["wide=MODELS"], "say WIDTH=FOLDER"),
+    ],
+)
+def test_a_width_that_is_not_the_nets_own_ends_with_a_sentence(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], asked: list[str], said: str
+) -> None:
+    words = [each.replace("MODELS", str(MODELS)) for each in asked]
+    assert ablate.main(["--out", str(tmp_path / "out"), "--width", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_phantom_at_all_is_no_ablation(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ablate.main(["--each", "0", "--out", str(tmp_path)]) == 2
+    assert "one phantom or more" in capsys.readouterr().err
+
+
 def test_the_table_tells_zeros_from_positives() -> None:
     def record(positive: bool, negative: bool, *volumes: float) -> ablate.Record:
         tp, fp, fn = volumes

@@ -50,11 +50,11 @@ def test_a_candidate_that_no_plane_suspects_says_so() -> None:
 def test_a_speck_is_held_against_its_own_threshold_and_says_so() -> None:
     speck = (slice(1, 2), slice(2, 3), slice(2, 3))
     levels = {plane: finding.Levels(accept=0.5, low=0.2, speck=0.4, high=0.8) for plane in Plane}
-    status, reason = why(scan_of(speck), 0.3, 0.3, 0.0, levels=levels)
+    status, reason = why(scan_of(speck, hu=190), 0.3, 0.3, 0.0, levels=levels)
     assert (status, reason.code) == (Status.REJECTED, Code.NO_PLANE_SUSPECTS)
     assert reason.text.endswith(
         "axial 0.3 < 0.4, sagittal 0.3 < 0.4, coronal 0 < 0.4. "
-        "It is too small in every slice to score, so that doubt asks for more."
+        "It is a speck such as noise makes, too small to score, so that doubt asks for more."
     )
     assert "too small" not in why(scan_of(CUBE), 0.1, 0.1, 0.0, levels=levels)[1].text
 

@@ -68,6 +68,10 @@ def test_the_lower_the_margin_of_a_positive_the_higher_a_threshold_may_lie():
     assert [levels.Doubts(zeros).excluded(chosen) for chosen in found] == [8, 10, 12]
 
 
+def test_thresholds_come_in_order_each_capped_by_the_next():
+    np.testing.assert_array_equal(levels.ordered(np.array([[5, 1], [4, 2], [3, 9]])), [[3, 1], [3, 2], [3, 9]])
+
+
 def test_specks_have_thresholds_of_their_own_that_the_positives_bind_too():
     faint, noise = [[2.0, 2.0, -9.0]], [[3.0, 3.0, -9.0]]
     scans = [scan(positive=True, logits=faint), *[scan(positive=False, logits=noise, specks=[True])] * 3]

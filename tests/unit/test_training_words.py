@@ -27,12 +27,27 @@ def test_every_configuration_that_comes_with_it_is_read(path):
         ({"patch": [64, 30]}, r"patch = \[64, 30\] are not multiples of 4"),
         ({"mix": [1, 2]}, r"mix = \[1, 2\] is not like"),
         ({"peak_weight": True}, r"peak_weight = True is not like"),
+        ({"steps": 0}, r"steps = 0 must be above zero"),
+        ({"learning_rate": -1.0}, r"learning_rate = -1\.0 must be above zero"),
+        ({"mix": [0, 0, 0]}, r"mix = \[0, 0, 0\] asks for no patch"),
+        ({"margin": [12, 4]}, r"margin = \[12, 4\] leaves nothing of patch = \[24, 24\]"),
+        ({"margin_z": [0, 4]}, r"margin_z = \[0, 4\] leaves nothing of patch_z = \[16, 24\], or takes no edge off"),
     ],
 )
 def test_a_knob_that_is_none_is_refused_by_name(tmp_path, changes, said):
     tiny_training.write_toml(
         tmp_path / "a.toml", {**(made := tiny_training.config()), "train": made["train"] | changes}
     )
+    with pytest.raises(errors.DatasetError, match=said):
+        knobs.read(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"width": 0}, "width = 0 must be above zero"), ({"dropout": 1.0}, r"dropout = 1\.0 must lie in \[0, 1\)")],
+)
+def test_a_net_that_cannot_be_is_refused_by_the_knob(tmp_path, changes, said):
+    tiny_training.write_toml(tmp_path / "a.toml", {**(made := tiny_training.config()), "net": made["net"] | changes})
     with pytest.raises(errors.DatasetError, match=said):
         knobs.read(tmp_path / "a.toml")
 

@@ -188,6 +188,18 @@ def test_what_must_not_be_tuned_on_is_refused_before_any_scan_is_made(models, ca
     assert not (models / "out").exists()
 
 
+@pytest.mark.parametrize("words", [["--each", "0"], ["--zeros", "-1"]])
+def test_no_phantom_at_all_is_refused(models, capsys, words):
+    assert evaluate.main(["--models", str(models), "--phantoms", "internal", *words]) == 2
+    assert "one phantom or more" in capsys.readouterr().err
+
+
+def test_nets_that_are_not_there_end_the_run_with_a_sentence(models, capsys):
+    words = ["--phantoms", "internal", "--each", "1", "--models", str(models), "--out", str(models / "out")]
+    assert evaluate.main(words) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
 def test_training_validation_and_held_out_seeds_never_meet():
     def seeds(name):
         return {first + n for first in (p.seed for p in sets.phantoms(name, 100)) for n in range(sets.TRIES)}
@@ -211,6 +223,7 @@ def test_what_all_planes_accept_would_else_be_in_doubt_though_one_plane_s_doubt_
         chosen = tune._per_plane(levels, accept)
         assert {each.accept for each in chosen.values()} == {round(1 / (1 + math.exp(-taken)), 7)}
         assert sum(each.low <= each.accept for each in chosen.values()) == 2
+        assert [round(math.log(each.speck / (1 - each.speck)), 3) for each in chosen.values()] == [3, 6, 4]
 
 
 def test_open_thresholds_keep_every_candidate_in_doubt():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cac import agatston, candidates, components, finding, heart, reasons, slabs, views, volume
+from cac import agatston, candidates, components, finding, heart, reasons, slabs, specks, views, volume
 from training import labelled, levels
 from training.judging import rows
 
@@ -185,8 +185,8 @@ def _spots(ground: Ground, answer: finding.CalciumFinding) -> tuple[tuple[rows.S
         raise RuntimeError(f"{ground.scan.name}: {len(answer.candidates)} candidates, not {ground.found.count}")
     kept, faint = [], collections.Counter[str]()
     own = _own(answer)
-    specks = (agatston.each(ground.working.scan, ground.found) == 0).tolist()
-    told = zip(answer.candidates, ground.what, ground.true.tolist(), specks, own, strict=False)
+    small = specks.which(ground.working.scan, ground.found, averaged=ground.working.averaged).tolist()
+    told = zip(answer.candidates, ground.what, ground.true.tolist(), small, own, strict=False)
     for each, what, true, speck, said in told:
         by_nets = each.doubt in (None, reasons.ReasonCode.CANDIDATE_IN_DOUBT)
         if by_nets and not true and max(each.probabilities.values()) < FAINT:

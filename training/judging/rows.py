@@ -20,9 +20,9 @@ class Spot:
     """Hold one candidate: what the nets said, and what it is.
 
     `probabilities` axial, sagittal, coronal are each plane's maximum over it, `voxelwise` those of its voxels that no
-    other one reaches in every plane: whatever the thresholds, one of these decides on doubt. `speck` where it is too
-    small in every slice to score. `true` where it holds a voxel that a reader called calcium; `what` is then its
-    artery, and else its class of hard negative.
+    other one reaches in every plane: whatever the thresholds, one of these decides on doubt. `speck` as in
+    `cac.specks`. `true` where it holds a voxel that a reader called calcium; `what` is then its artery, and else its
+    class of hard negative.
     """
 
     probabilities: Triple
@@ -130,7 +130,7 @@ def read(path: pathlib.Path) -> list[Row]:
         try:
             found.append(_row(json.loads(line)))
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
-            msg = f"{path}, line {number}, is no row of this version ({type(exc).__name__}: {exc})"
+            msg = f"{path}, line {number}, is no row of this version ({type(exc).__name__}: {exc}): take another folder"
             raise ValueError(msg) from exc
     return list({(key(row), row.way): row for row in found}.values())
 

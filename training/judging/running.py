@@ -115,6 +115,7 @@ def _judged(todo: Sequence[sets.Task], plan: Plan, jobs: int) -> Iterable[list[r
         return
     # spawn: ONNX Runtime's threads do not survive a fork. One thread each: OpenBLAS's own would fight over the cores.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    _open(plan)  # here first: a pool replaces a process that cannot open the nets, for ever
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(jobs, len(todo)), initializer=_open, initargs=(plan,)) as pool:
         yield from pool.imap_unordered(_job, todo, chunksize=1)

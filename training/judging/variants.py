@@ -1,13 +1,15 @@
 """Variants of the pipeline on the same nets' answers: what each step is worth (the ablation table)."""
 
 import dataclasses
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cac import candidates, components, finding, fusion, heart, sheets, views, volume
+from triage import manifest
 
 LEVEL = fusion.EXTENT
 """The paper's threshold, in every variant."""
@@ -87,6 +89,25 @@ def listed(reference: Nets, architectures: tuple[str, ...], widths: Mapping[str,
     made += [Variant(name=f"architecture: {other}", nets=(folder, other)) for other in others]
     made += [Variant(name=f"base width: {width}", nets=(where, architecture)) for width, where in widths.items()]
     return tuple(made)
+
+
+def widths(asked: Sequence[str]) -> dict[str, str]:
+    """Read WIDTH=FOLDER; ValueError, ModelError where a folder's nets are of another width."""
+    told = {}
+    for each in asked:
+        width, _, folder = each.partition("=")
+        if not width.isdigit() or not folder or width in told:
+            raise ValueError(f"--width {each}: say WIDTH=FOLDER, such as 16=build/width16, each width once")
+        stated = manifest.load(pathlib.Path(folder) / "manifest.json")
+        if own := {_base_width(net) for net in stated.nets} - {width}:
+            raise ValueError(f"--width {each}: its nets are of base width {', '.join(sorted(own))}")
+        told[width] = folder
+    return told
+
+
+def _base_width(net: manifest.Net) -> str:
+    turns = net.recipe.get("turns") or [{}]
+    return str(turns[-1].get("config", {}).get("net", {}).get("width", "unknown"))
 
 
 def ask(
