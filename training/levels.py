@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 MARGIN, LESS = 2.0, 1.0
-"""A positive must still be seen with its logits lowered by so much: odds 7 times less, 3 times for a smaller one."""
+"""A positive must still be seen with its logits lowered by so much: odds 7 times less, 3 times for a smaller one.
+
+See decision 28: what each costs in exclusions, and what was lost with less."""
 CERTAIN = 10.0
 """Agatston score from which a positive takes the whole margin."""
 GRID = np.arange(-5.0, 9.5, 0.5)
 """Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
-HIGHEST = np.log([[0.999] * 3, [0.999] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.001] * 3, [0.0001] * 3])
-"""No threshold is chosen above these: what two nets call calcium at 0.999, or one at 0.9999, is always doubted."""
+HIGHEST = np.log([[0.999] * 3, [0.99] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.01] * 3, [0.0001] * 3])
+"""No threshold is chosen above these: what two nets call calcium at 0.999, of a speck at 0.99, or one at 0.9999, is
+always doubted. Few positives show in specks alone, so that these hardly bind the thresholds of specks."""
 TRIES = 3000
 
 Array = NDArray[np.float64]
