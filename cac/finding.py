@@ -70,7 +70,7 @@ class Levels:
     """Hold one plane's thresholds on probability.
 
     A voxel is accepted at `accept` (in all planes), and puts its candidate in doubt at `low` (two planes) or `high`
-    (one). A speck (`cac.specks`) is in doubt at `speck` (two planes) or `high`.
+    (one). A speck (`cac.specks`) is in doubt at `speck` in the place of `low`.
     """
 
     accept: float

@@ -17,8 +17,9 @@ CERTAIN = 10.0
 GRID = np.arange(-5.0, 9.5, 0.5)
 """Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
 HIGHEST = np.log([[0.999] * 3, [0.99] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.01] * 3, [0.0001] * 3])
-"""No threshold is chosen above these: what two nets call calcium at 0.999, of a speck at 0.99, or one at 0.9999, is
-always doubted. Few positives show in specks alone, so that these hardly bind the thresholds of specks."""
+"""No threshold is tried above these (the first is accept's too), and `low` never ends above `speck`: what two nets call
+calcium at 0.99, or one at 0.9999, is always doubted. Specks score nothing, so that hardly a positive shows in them
+alone and binds their thresholds: this does."""
 TRIES = 3000
 
 Array = NDArray[np.float64]

@@ -24,12 +24,13 @@ def judge(
     coronal: float | np.ndarray,
     profile: finding.Profile = finding.Profile.DEFAULT,
     levels: dict[finding.Plane, finding.Levels] = LEVELS,
+    faded: np.ndarray | None = None,
 ) -> fusion.Fusion:
     """Fuse answers given as one number or as a map of the scan's shape."""
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     maps = zip(finding.Plane, (axial, sagittal, coronal), strict=True)
     answers = {p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in maps}
-    return fusion.fuse(scan, found, answers, levels, profile)
+    return fusion.fuse(scan, found, answers, levels, profile, faded)
 
 
 def test_a_candidate_that_all_planes_accept_is_a_lesion() -> None:
@@ -89,6 +90,13 @@ def test_a_speck_has_a_threshold_of_doubt_of_its_own(columns: int, answers: tupl
     fused = judge(scan, *answers, levels=with_specks(0.7))  # single precision of 0.7 lies below it
     assert fused.status == (status,)
     assert fused.specks.tolist() == [columns == 3]
+
+
+def test_on_slabs_nothing_is_a_speck() -> None:
+    scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 3)), hu=190)
+    assert judge(scan, 0.3, 0.3, 0.0, levels=with_specks(0.7)).status == (Status.REJECTED,)
+    nothing = np.array([], dtype=np.int64)
+    assert judge(scan, 0.3, 0.3, 0.0, levels=with_specks(0.7), faded=nothing).status == (Status.DOUBT,)
 
 
 def test_a_speck_that_each_plane_accepts_is_in_doubt_whatever_its_own_threshold() -> None:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -40,12 +42,14 @@ def test_a_speck_is_small_in_all_and_in_each_slice_faint_and_never_of_slabs(plac
     assert which(place, **changes) == [speck]
 
 
-@pytest.mark.parametrize("beyond", [(3, 3, 3), (3, 2, 3), (4, 4, 3)])
-def test_a_part_that_the_envelope_leaves_of_more_is_no_speck(beyond: tuple[int, int, int]) -> None:
-    inside = (slice(None), slice(None), slice(4, None))
-    part = (3, 3, 4)
+@pytest.mark.parametrize("step", [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)])
+def test_a_part_that_the_envelope_leaves_of_more_is_no_speck(step: tuple[int, int, int]) -> None:
+    part, beyond = (3, 3, 3), tuple(3 + each for each in step)
+    inside = (slice(3, 4), slice(3, 4), slice(3, 4))
     assert which(part, envelope=inside) == [True]
     assert which(part, beyond, envelope=inside) == [False]
+    assert which(part, beyond, envelope=inside, hu=130) == [False]
+    assert which(part, tuple(3 + 2 * each for each in step), envelope=inside) == [True]
 
 
 def test_each_candidate_is_judged_alone() -> None:
@@ -54,4 +58,5 @@ def test_each_candidate_is_judged_alone() -> None:
 
 
 def test_what_lies_at_the_scan_s_edge_does_not_touch_itself_across_it() -> None:
-    assert which((0, 0, 0), (11, 11, 11)) == [True, True]
+    inside = (slice(0, 1), slice(0, 1), slice(0, 1))
+    assert which((0, 0, 0), (11, 11, 11), (0, 0, 11), (11, 0, 0), envelope=inside) == [True]

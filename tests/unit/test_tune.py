@@ -70,6 +70,8 @@ def test_a_small_score_needs_less_of_a_margin(models):
     mimics = _zeros(9, 0.95)
     excluded = [tune.choose([*positives(score), *mimics], _wanted(models)).excluded for score in (9.9, 10.0)]
     assert excluded == [9, 0]
+    beside = tune.choose([*positives(1.0), *_zeros(9, 0.98)], _wanted(models))
+    assert beside.excluded == 0  # 0.98 lies within a logit of 0.99
 
 
 def test_a_sample_too_small_for_the_sensitivity_is_refused_and_told_how_many_are_needed(models):
