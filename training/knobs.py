@@ -1,5 +1,6 @@
 """The knobs of a training: read from TOML, and refused by name where one is missing, unknown or of another kind."""
 
+import math
 import pathlib
 import tomllib
 from collections.abc import Mapping
@@ -66,7 +67,11 @@ def _wrong(part: str, told: Mapping[str, Any], usual: Mapping[str, Any]) -> list
 
 def _beyond(told: Mapping[str, Any]) -> list[str]:
     """Say which knobs of the right kind no net can be trained with."""
-    wrong = [f"{name} = {told[name]!r} must be above zero" for name in POSITIVE if name in told and not told[name] > 0]
+    wrong = [
+        f"{name} = {told[name]!r} must be above zero"
+        for name in POSITIVE
+        if name in told and not 0 < told[name] < math.inf
+    ]
     if not 0 <= told.get("dropout", 0) < 1:
         wrong.append(f"dropout = {told['dropout']!r} must lie in [0, 1)")
     if "mix" in told and (min(told["mix"]) < 0 or not any(told["mix"])):
