@@ -22,7 +22,8 @@ _DOUBTS = {
 def each(fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]) -> tuple[reasons.Reason, ...]:
     """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
     agreed, specks = fused.agreed.tolist(), fused.specks.tolist()
-    whole, small = (_in_force(fused, each) for each in (levels, {p: one.of_a_speck for p, one in levels.items()}))
+    whole = _in_force(fused, levels)
+    small = _in_force(fused, {plane: own.of_a_speck for plane, own in levels.items()})
     best = {plane: values.tolist() for plane, values in fused.best.items()}
     why = []
     for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):

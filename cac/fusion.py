@@ -20,9 +20,9 @@ class Fusion:
     """Hold what became of each candidate.
 
     `best` is each plane's maximum over a candidate's voxels, `agreed` how many of these all planes accept before the
-    clean-up, `accept` the thresholds in force for that; `specks` tells them (`cac.specks`); `status` and `doubt`
-    run over the candidates; `lesions` are the connected accepted voxels after the clean-up; `doubt_mask` shows the
-    candidates in doubt and the pieces the 2D rule put in doubt.
+    clean-up, `accept` the thresholds in force for that; `specks` tells which are some (`cac.specks`); `status` and
+    `doubt` run over the candidates; `lesions` are the connected accepted voxels after the clean-up; `doubt_mask` shows
+    the candidates in doubt and the pieces the 2D rule put in doubt.
     """
 
     best: dict[finding.Plane, volume.FloatArray]
@@ -64,22 +64,20 @@ def fuse(
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
     accept = {plane: EXTENT if paper else levels[plane].accept for plane in finding.Plane}
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
-    agreed = dense & _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
     claimed = _passed(best, accept)
-    agreed &= claimed[found.numbers]
-    overlapping = scan.overlapping and faded is None
-    gapless = overlapping or paper
-    taken = agreed if paper else _grown(found, agreed, dense, answers)
-    lesions, lone = _cleaned(found, taken, gapless)
+    called = _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
+    agreed = dense & called & claimed[found.numbers]
+    gapless = paper or (scan.overlapping and faded is None)
+    lesions, lone = _cleaned(found, agreed if paper else _grown(found, agreed, dense, answers), gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
     flattened = _any(found, agreed) & ~survives
     # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
     # the thresholds of doubt, what each plane accepts is in doubt at least.
-    dropped = flattened & paper
+    settled = survives | (flattened & paper)
     small = specks.which(scan, found, averaged=faded is not None)
-    uncertain = (_any(found, _suspected(answers, levels, small[found.numbers])) | claimed) & ~survives & ~dropped
-    thin = flattened & ~dropped & (not overlapping)
+    uncertain = (_any(found, _suspected(answers, levels, small[found.numbers])) | claimed) & ~settled
+    thin = flattened & (not gapless)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)
     doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()

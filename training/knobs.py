@@ -15,12 +15,15 @@ POSITIVE = ("width", "steps", "epochs", "cases", "batch", "save", "learning_rate
 OPTIONAL: Mapping[str, Any] = {"save": 500, "screen": 50_000, "hu_edge": 0.5}
 
 
-def read(path: pathlib.Path) -> dict[str, Any]:
-    """Read a configuration. What it must hold is what `default.toml` holds, or `paper.toml` for its method.
+def read(path: pathlib.Path, width: int | None = None) -> dict[str, Any]:
+    """Read a configuration; `width` replaces its base width.
 
-    Raises DatasetError: a misspelt knob would else be left out in silence, and the recipe tell of it.
+    What it must hold is what `default.toml` holds, or `paper.toml` for its method. Raises DatasetError: a misspelt knob
+    would else be left out in silence, and the recipe tell of it.
     """
     told = _load(path)
+    if width is not None:
+        told["net"] = {**told.get("net", {}), "width": width}
     method = told.get("method")
     if method not in (None, "paper"):
         msg = f"{path}: the method '{method}' is none; there is 'paper', or leave it out"

@@ -172,10 +172,11 @@ def phantoms(set_name: str, each: int, zeros: int = 0) -> list[Phantom]:
     Fewer are the first of more, and increments come in turn. ValueError for none, or more than a group
     has seeds for.
     """
-    if max(each, zeros) > PART_OF_A_GROUP // TRIES:
-        raise ValueError(f"A group has at most {PART_OF_A_GROUP // TRIES} phantoms.")
     if each < 1 or zeros < 0:
         raise ValueError("A group has one phantom or more.")
+    zeros = max(each, zeros)
+    if zeros > PART_OF_A_GROUP // TRIES:
+        raise ValueError(f"A group has at most {PART_OF_A_GROUP // TRIES} phantoms.")
     return [
         Phantom(
             set_name=set_name,
@@ -183,9 +184,9 @@ def phantoms(set_name: str, each: int, zeros: int = 0) -> list[Phantom]:
             wanted=wanted,
             increment=INCREMENTS[number % len(INCREMENTS)],
         )
-        for number in range(max(each, zeros))
+        for number in range(zeros)
         for place, wanted in enumerate(GROUPS.values())
-        if number < (each if wanted[1] else max(each, zeros))
+        if number < (each if wanted[1] else zeros)
     ]
 
 

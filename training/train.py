@@ -80,16 +80,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     try:
-        _train(options, knobs.read(options.config))
+        _train(options, knobs.read(options.config, options.width))
     except (errors.DatasetError, OSError, ValueError) as exc:
         raise SystemExit(f"Not trained: {exc}") from exc
 
 
 def _train(options: argparse.Namespace, config: dict[str, Any]) -> None:
-    if options.width is not None:
-        if options.width < 1:
-            raise ValueError(f"a base width is 1 or more, not {options.width}")
-        config = {**config, "net": {**config["net"], "width": options.width}}
     jobs = [
         runs.Job(architecture=architecture, plane=plane, config=config, scratch=options.scratch, start=options.start)
         for architecture in options.architecture or ARCHITECTURES

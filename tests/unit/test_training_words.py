@@ -89,7 +89,7 @@ def test_a_base_width_that_is_none_is_refused(tmp_path, monkeypatch):
 
     tiny_training.write_toml(tmp_path / "a.toml", tiny_training.config())
     words = ("--config", tmp_path / "a.toml", "--scratch", tmp_path, "--width", 0)
-    assert "a base width is 1 or more, not 0" in command(monkeypatch, train, *words)
+    assert "width = 0 must be above zero" in command(monkeypatch, train, *words)
 
 
 def test_cases_without_calcium_are_refused_where_the_mix_asks_for_it(tmp_path):
