@@ -104,13 +104,17 @@ def _small(engine: inference.Engine, number: int, held: "collections.Counter[str
     )
     for answers in ways:
         per_voxel = {plane: views.to_source(crop, answer, found) for plane, answer in answers}
-        fused.append(fusion.fuse(made, found, per_voxel, engine.spec.levels, profile))
+        fused.append(fusion.fuse(made, found, per_voxel, engine.spec, profile))
     near, whole = fused
     held.update({"candidates": found.count})
     held.update({"border windows": int((hu[:, [0, -1]] >= 130).sum() + (hu[[0, -1]] >= 130).sum() > 0)})
     held.update(f"candidates {status}" for status in near.status)
     wrong = [] if (near.status, near.doubt) == (whole.status, whole.doubt) else ["status"]
     wrong += [] if np.array_equal(near.lesions.mask(), whole.lesions.mask()) else ["mask"]
+    joint = (engine.spec.joint.other, engine.spec.joint.speck)
+    held.update({"ties at a threshold": _near(near.together, joint)})
+    if np.abs(near.together - whole.together).max(initial=0.0) > TOLERANCE:
+        wrong.append("joint probabilities")
     for plane in finding.Plane:
         held.update({"ties at a threshold": _ties(near.best[plane], engine.spec.levels[plane])})
         if np.abs(near.best[plane] - whole.best[plane]).max(initial=0.0) > TOLERANCE:
@@ -119,5 +123,9 @@ def _small(engine: inference.Engine, number: int, held: "collections.Counter[str
 
 
 def _ties(probabilities: "np.typing.ArrayLike", levels: finding.Levels) -> int:
+    return _near(probabilities, (levels.accept, levels.low, levels.high))
+
+
+def _near(probabilities: "np.typing.ArrayLike", thresholds: tuple[float, ...]) -> int:
     values = np.asarray(probabilities, dtype=np.float64)
-    return sum(int((np.abs(values - level) <= TOLERANCE).sum()) for level in (levels.accept, levels.low, levels.high))
+    return sum(int((np.abs(values - level) <= TOLERANCE).sum()) for level in thresholds)

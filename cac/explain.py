@@ -9,6 +9,7 @@ from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
 _ACCEPTED_FLAT = f"{_FLAT}: the 2D rule takes it for no lesion, but never drops it without a doubt."
+_TOGETHER = " Together they come to {together} at most on one voxel."
 _SPECK = " It is a speck such as noise makes, too small to score, so that doubt asks for more."
 _DOUBTS = {
     reasons.ReasonCode.ERASED_BY_SLABS: "The thin slices show a dense spot here that vanishes in the 3 mm average: "
@@ -19,18 +20,18 @@ _DOUBTS = {
 }
 
 
-def each(fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]) -> tuple[reasons.Reason, ...]:
+def each(fused: fusion.Fusion, spec: finding.NetSpec) -> tuple[reasons.Reason, ...]:
     """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
     agreed, specks = fused.agreed.tolist(), fused.specks.tolist()
-    whole = _in_force(fused, levels)
-    small = _in_force(fused, {plane: own.of_a_speck for plane, own in levels.items()})
+    stated, joint = _in_force(fused, spec.levels), spec.joint
+    together, limits = fused.together.tolist(), {True: _single(joint.speck), False: _single(joint.other)}
     best = {plane: values.tolist() for plane, values in fused.best.items()}
     why = []
     for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):
-        stated = small if specks[number] else whole
         seen = {plane: values[number] for plane, values in best.items()}
+        reach = together[number], limits[specks[number]]
         if doubt is not None:
-            text = _DOUBTS.get(doubt) or (_ACCEPTED_FLAT if agreed[number] else _disagreement(seen, stated))
+            text = _DOUBTS.get(doubt) or (_ACCEPTED_FLAT if agreed[number] else _disagreement(seen, stated, reach))
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
             facts = {"voxels": agreed[number], "planes": _against(seen, _of(stated, "accept"))}
@@ -39,7 +40,7 @@ def each(fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]) -
             why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT))
         else:
             rejection = _rejection(seen, stated)
-            more = _SPECK if stated != whole else ""
+            more = _TOGETHER.format(together=_beside(*reach)) + (_SPECK if specks[number] else "")
             why.append(dataclasses.replace(rejection, text=rejection.text + more))
     return tuple(why)
 
@@ -62,19 +63,25 @@ def _rejection(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plan
     )
 
 
-def _disagreement(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels]) -> str:
-    """Say what keeps a candidate of which all planes accept no voxel from being rejected."""
+def _disagreement(
+    seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels], reach: tuple[float, float]
+) -> str:
+    """Say what keeps a candidate of which all planes accept no voxel from being rejected.
+
+    `reach` is the most that they say together of one voxel, and the threshold on that.
+    """
     accept, low, high = (_of(levels, name) for name in ("accept", "low", "high"))
     refusing = {plane: value for plane, value in seen.items() if value < accept[plane]}
     if not refusing:
         return f"Each plane accepts voxels of it, but none is accepted by all: {_against(seen, accept)}."
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
     two = {plane: value for plane, value in seen.items() if value >= low[plane]}
-    cause = (
-        f"one so high is a doubt ({_against(sure, high)})"
-        if sure
-        else f"two reach their threshold of doubt on one voxel ({_against(two, low)})"
-    )
+    if sure:
+        cause = f"one so high is a doubt ({_against(sure, high)})"
+    elif reach[0] >= reach[1]:
+        cause = f"together they come to {_beside(*reach)} on one voxel"
+    else:
+        cause = f"two reach their threshold of doubt on one voxel ({_against(two, low)})"
     return f"Not all planes accept it ({_against(refusing, accept)}), but {cause}."
 
 
@@ -82,14 +89,14 @@ def _in_force(
     fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]
 ) -> dict[finding.Plane, finding.Levels]:
     """Return the thresholds as they were compared: in the probabilities' own single precision."""
-
-    def single(level: float) -> float:
-        return float(np.float32(level))
-
     return {
-        plane: finding.Levels(accept=single(fused.accept[plane]), low=single(each.low), high=single(each.high))
+        plane: finding.Levels(accept=_single(fused.accept[plane]), low=_single(each.low), high=_single(each.high))
         for plane, each in levels.items()
     }
+
+
+def _single(level: float) -> float:
+    return float(np.float32(level))
 
 
 def _of(levels: Mapping[finding.Plane, finding.Levels], name: str) -> dict[finding.Plane, float]:

@@ -70,29 +70,36 @@ class Levels:
     """Hold one plane's thresholds on probability.
 
     A voxel is accepted at `accept` (in all planes), and puts its candidate in doubt at `low` (two planes) or `high`
-    (one). A speck (`cac.specks`) is in doubt at `speck` in the place of `low`.
+    (one).
     """
 
     accept: float
     low: float
     high: float
-    speck: float | None = None
-    """`low` where None."""
 
-    @property
-    def of_a_speck(self) -> "Levels":
-        """Return the thresholds that a speck is held against: `speck` in the place of `low`."""
-        return self if self.speck is None else Levels(accept=self.accept, low=self.speck, high=self.high)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Joint:
+    """Hold the thresholds of doubt on what the three planes say of one voxel together (`cac.joint`).
+
+    `speck` is for what has the size of noise and cannot score (`cac.specks`), `other` for all else.
+    """
+
+    other: float
+    speck: float
+
+
+DOUBT_ALL = Joint(other=0.0, speck=0.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetSpec:
     """Hold what the nets expect, as the manifest states it.
 
-    `spacing` is (slab increment, row, column) in mm of the nets' grid, `window` the HU range scaled to [0, 1],
-    `stride` the multiple that height and width must have, `depth` the slices a sagittal or coronal image may have,
-    `receptive_field` how many pixels to either side of its pooling cell an output pixel can depend on, `evaluation` how
-    to ask, on how many `threads` at once.
+    `levels` and `joint` are thresholds, without which all is in doubt, `spacing` is (slab increment, row, column) in mm
+    of the nets' grid, `window` the HU range scaled to [0, 1], `stride` the multiple that height and width must have,
+    `depth` the slices a sagittal or coronal image may have, `receptive_field` how many pixels to either side of its
+    pooling cell an output pixel can depend on, `evaluation` how to ask, on how many `threads` at once.
     """
 
     levels: Mapping[Plane, Levels]
@@ -101,6 +108,7 @@ class NetSpec:
     stride: int = 4
     depth: int = 120
     receptive_field: int = 24
+    joint: Joint = DOUBT_ALL
     evaluation: Evaluation = Evaluation.SPARSE
     threads: int = 1
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cac import components, finding, reasons, specks, volume
+from cac import components, finding, joint, reasons, specks, volume
 
 EXTENT = 0.5
 """The paper's threshold, at which the planes must agree on a voxel. `Levels.accept`, which tells calcium from mimics by
@@ -19,13 +19,15 @@ plaque; each plane misses parts of its own, so that the intersection alone holds
 class Fusion:
     """Hold what became of each candidate.
 
-    `best` is each plane's maximum over a candidate's voxels, `agreed` how many of these all planes accept before the
-    clean-up, `accept` the thresholds in force for that; `specks` tells which are some (`cac.specks`); `status` and
-    `doubt` run over the candidates; `lesions` are the connected accepted voxels after the clean-up; `doubt_mask` shows
-    the candidates in doubt and the pieces the 2D rule put in doubt.
+    `best` is each plane's maximum over a candidate's voxels, `together` that of what the planes say together
+    (`cac.joint`), `agreed` how many voxels all planes accept before the clean-up, `accept` the thresholds in force for
+    that; `specks` tells which are some (`cac.specks`); `status` and `doubt` run over the candidates; `lesions` are the
+    connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the pieces the 2D rule
+    put in doubt.
     """
 
     best: dict[finding.Plane, volume.FloatArray]
+    together: volume.FloatArray
     accept: Mapping[finding.Plane, float]
     agreed: components.IntArray
     specks: volume.BoolArray
@@ -45,24 +47,25 @@ def fuse(
     scan: volume.Volume,
     found: components.Components,
     answers: Mapping[finding.Plane, volume.FloatArray],
-    levels: Mapping[finding.Plane, finding.Levels],
+    spec: finding.NetSpec,
     profile: finding.Profile,
     faded: components.IntArray | None = None,
 ) -> Fusion:
-    """Judge candidates from the planes' probabilities, one a candidate voxel.
+    """Judge candidates from the planes' probabilities, one a candidate voxel, by the thresholds of `spec`.
 
     A candidate can be accepted where each plane's maximum over it passes that plane's threshold; its voxels are then
     accepted where all three planes call them calcium at all (`EXTENT`) and they reach 130 HU (a candidate the slabs
     erased has no such voxel), and from there as far as its voxels keep a mean of `GROWN` (the paper's own profile stops
     at the intersection). It is accepted if voxels are left after the 2D rule; else it is in doubt where one of its
-    voxels passes two planes' low thresholds (those of specks where it is one) or one plane's high one. `faded` (None
-    for native slices) says that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real in one
-    of them only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt, for the
-    nets never saw what it was.
+    voxels passes two planes' low thresholds, one plane's high one, or the one on what all say together, which is a
+    speck's own where it is one. `faded` (None for native slices) says that `scan` is slabs of thin ones, which overlap,
+    but 130 HU can leave something real in one of them only; and which of its voxels (flat) are all that is left of
+    more: a candidate with one is in doubt, for the nets never saw what it was.
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
-    accept = {plane: EXTENT if paper else levels[plane].accept for plane in finding.Plane}
+    accept = {plane: EXTENT if paper else spec.levels[plane].accept for plane in finding.Plane}
+    together = found.maxima(joint.probability(answers))
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
     claimed = _passed(best, accept)
     called = _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
@@ -76,13 +79,16 @@ def fuse(
     # the thresholds of doubt, what each plane accepts is in doubt at least.
     settled = survives | (flattened & paper)
     small = specks.which(scan, found, averaged=faded is not None)
-    uncertain = (_any(found, _suspected(answers, levels, small[found.numbers])) | claimed) & ~settled
+    # Both in the probabilities' own precision, as a single threshold is compared.
+    reached = together >= np.where(small, np.float32(spec.joint.speck), np.float32(spec.joint.other))
+    uncertain = (_any(found, _suspected(answers, spec.levels)) | reached | claimed) & ~settled
     thin = flattened & (not gapless)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), thin, uncertain, pale)
     doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()
     return Fusion(
         best=best,
+        together=together,
         accept=accept,
         agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
         specks=small,
@@ -140,16 +146,10 @@ def _any(found: components.Components, voxels: volume.BoolArray) -> volume.BoolA
 
 
 def _suspected(
-    answers: Mapping[finding.Plane, volume.FloatArray],
-    levels: Mapping[finding.Plane, finding.Levels],
-    speck: volume.BoolArray,
+    answers: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, finding.Levels]
 ) -> volume.BoolArray:
-    """Tell which voxels pass the low threshold in two planes, or the high one in any; `speck` is one a voxel."""
-    # Both sides of the choice in the probabilities' own precision, as a single threshold is compared.
-    lows = {
-        plane: np.where(speck, np.float32(each.of_a_speck.low), np.float32(each.low)) for plane, each in levels.items()
-    }
-    low = sum((answers[plane] >= lows[plane]).astype(np.int64) for plane in finding.Plane)
+    """Tell which voxels pass the low threshold in two planes, or the high one in any."""
+    low = sum((answers[plane] >= levels[plane].low).astype(np.int64) for plane in finding.Plane)
     high = np.logical_or.reduce([answers[plane] >= levels[plane].high for plane in finding.Plane])
     return np.asarray((low >= 2) | high)
 

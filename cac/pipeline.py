@@ -69,10 +69,10 @@ def find_calcium(
         ended = finding.CalciumFinding(outcome=outcome, reasons=why, profile=profile, seconds=seconds)
         return _placed(ended, working, located)
     with _timed(seconds, "fusion"):
-        fused = fusion.fuse(working.scan, found, answers, spec.levels, profile, faded)
+        fused = fusion.fuse(working.scan, found, answers, spec, profile, faded)
     with _timed(seconds, "scores"):
         decided = decision.decide(fused.lesions.count, (*located.doubts, *fused.doubts), study_only)
-        why = explain.each(fused, spec.levels)
+        why = explain.each(fused, spec)
         listed = candidates.describe(
             working.scan, found, fused.best, tuple(zip(fused.status, why, strict=True)), working.slab_of
         )

@@ -132,7 +132,10 @@ class ConstantEngine:
     """Answer the same probability everywhere: 0 is the net that misses everything, the worst a case can meet."""
 
     provider = "constant"
-    spec = finding.NetSpec(levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane})
+    spec = finding.NetSpec(
+        levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane},
+        joint=finding.Joint(other=0.5, speck=0.5),
+    )
 
     def __init__(self, probability: float = 0.0) -> None:
         self._probability = probability

@@ -32,6 +32,7 @@ class Engine:
     provider = "stand-in"
     spec = finding.NetSpec(
         levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane},
+        joint=finding.Joint(other=0.5, speck=0.5),
         evaluation=finding.Evaluation.DENSE,  # few calls: each takes its time
     )
 

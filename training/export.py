@@ -20,6 +20,7 @@ MODELS = pathlib.Path(__file__).parents[1] / "models"
 OPSET = 18
 TOLERANCE = 1e-4
 UNCALIBRATED = finding.Levels(accept=0.5, low=1e-9, high=1e-9)
+UNCALIBRATED_JOINT = finding.Joint(other=1e-9, speck=1e-9)
 """Until `training.evaluate --tune` has chosen better ones every candidate is in doubt: nobody knows what they miss."""
 
 
@@ -78,24 +79,27 @@ def chosen_levels(models: pathlib.Path) -> dict[str, dict[str, float]]:
     return {learned(models / net["file"]): net["levels"] for net in _there(models).get("nets", [])}
 
 
-def operating_points(models: pathlib.Path) -> dict[str, tuple[set[str], dict[str, Any]]]:
-    """Return each architecture's operating point and what its nets have learned: with other weights it says nothing."""
+def of_architectures(models: pathlib.Path, part: str) -> dict[str, tuple[set[str], dict[str, Any]]]:
+    """Return what a part of the manifest says of each architecture, and what its nets have learned.
+
+    `part` is 'operating_point' or 'joint': with other weights either says nothing.
+    """
     stated = _there(models)
     return {
         architecture: (
             {learned(models / n["file"]) for n in stated["nets"] if n["architecture"] == architecture},
-            point,
+            said,
         )
-        for architecture, point in stated.get("operating_point", {}).items()
+        for architecture, said in stated.get(part, {}).items()
     }
 
 
 def still_true(
-    points: dict[str, tuple[set[str], dict[str, Any]]], entries: list[dict[str, Any]], models: pathlib.Path
+    before: dict[str, tuple[set[str], dict[str, Any]]], entries: list[dict[str, Any]], models: pathlib.Path
 ) -> dict[str, dict[str, Any]]:
-    """Return the operating points of the architectures whose nets have learned what they had."""
-    now = {name: {learned(models / e["file"]) for e in entries if e["architecture"] == name} for name in points}
-    return {name: point for name, (weights, point) in points.items() if weights == now[name]}
+    """Return what was said of the architectures whose nets have learned what they had."""
+    now = {name: {learned(models / e["file"]) for e in entries if e["architecture"] == name} for name in before}
+    return {name: said for name, (weights, said) in before.items() if weights == now[name]}
 
 
 def refuse_parts(folder: pathlib.Path) -> None:
@@ -178,7 +182,8 @@ def main() -> None:
     models, folder = options.models or MODELS, run.home(options.scratch, options.method)
     models.mkdir(parents=True, exist_ok=True)
     refuse_parts(folder)
-    entries, levels, points = [], chosen_levels(models), operating_points(models)
+    entries, levels = [], chosen_levels(models)
+    points, joints = (of_architectures(models, part) for part in ("operating_point", "joint"))
     for architecture in train.ARCHITECTURES:
         for plane in finding.Plane:
             weights = folder / f"{architecture}-{plane}.pt"
@@ -197,6 +202,7 @@ def main() -> None:
     entries = with_others(entries, models)
     if untuned := sorted({e["architecture"] for e in entries if e["levels"] == dataclasses.asdict(UNCALIBRATED)}):
         print(f"No thresholds were chosen for {', '.join(untuned)} yet: run training.evaluate --tune before any use")
+    uncalibrated = dict.fromkeys((e["architecture"] for e in entries), dataclasses.asdict(UNCALIBRATED_JOINT))
     document = {
         "schema": manifest.SCHEMA,
         "name": "cac-triage nets",
@@ -208,6 +214,7 @@ def main() -> None:
         "default_architecture": entries[0]["architecture"],
         "self_test": {"agatston": 12, "seed": 3_000_000, "increment": 1.5, "matrix": 256, "pixel": 0.9, "noise": 12.0},
         "nets": entries,
+        "joint": uncalibrated | still_true(joints, entries, models),
         "operating_point": still_true(points, entries, models),
     }
     (models / "manifest.json").write_text(json.dumps(document, indent=2) + "\n")

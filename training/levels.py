@@ -1,12 +1,14 @@
-"""Search the doubt thresholds that exclude most zero cases and call no positive absent (SCIENCE.md section 6)."""
+"""Search the thresholds of joint doubt that exclude most zero cases and call no positive absent (SCIENCE.md 6)."""
 
-import bisect
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cac import finding, joint
 
 MARGIN, LESS = 2.0, 1.0
 """A positive must still be seen with its logits lowered by so much: odds 7 times less, 3 times for a smaller one.
@@ -14,13 +16,18 @@ MARGIN, LESS = 2.0, 1.0
 See decision 28: what each costs in exclusions, and what was lost with less."""
 CERTAIN = 10.0
 """Agatston score from which a positive takes the whole margin."""
-GRID = np.arange(-5.0, 9.5, 0.5)
-"""Thresholds tried, as logits. They may lie far above 0.5: training shows calcium a hundred times too often."""
-HIGHEST = np.log([[0.999] * 3, [0.99] * 3, [0.9999] * 3]) - np.log([[0.001] * 3, [0.01] * 3, [0.0001] * 3])
-"""No threshold is tried above these (the first is accept's too), and `low` never ends above `speck`: what two nets call
-calcium at 0.99, or one at 0.9999, is always doubted. Specks score nothing, so that hardly a positive shows in them
-alone and binds their thresholds: this does."""
-TRIES = 3000
+LOW, HIGH = 0.99, 0.9999
+"""What two nets, or one, call calcium at these is always doubted: such thresholds are not searched, but set."""
+MOST = 1 / (1 + math.exp(-joint.MOST / 3))
+"""The joint threshold never lies above this: what two nets are sure of reaches it whatever the third one says."""
+LEAST = -4.0
+"""Least joint logit, and least threshold, of what counts as seen: lower, and all that is dense would be in doubt."""
+SPECK = np.arange(LEAST, 3.6, 0.25)
+"""A speck's thresholds tried, as logits. Specks score nothing, so that hardly a positive shows in them alone and binds
+them: the last one does, 0.97 in all three planes."""
+ACCEPT = np.arange(0.0, 7.0, 0.5)
+"""Thresholds tried for what is accepted, as logits, from 0.5 to 0.9985. They may lie far above 0.5: training shows
+calcium a hundred times too often."""
 
 Array = NDArray[np.float64]
 Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
@@ -46,72 +53,75 @@ class Scan:
         """Return the scan as the thresholds must still see it."""
         return dataclasses.replace(self, logits=self.logits - self.margin)
 
+    @property
+    def findable(self) -> bool:
+        """Tell whether there are thresholds at which it is doubted, lowered by its margin."""
+        return _highest([self.lowered()], LEAST) is not None
 
-class Doubts:
-    """Tell of many scans at once which hold a candidate in doubt: with a voxel that two planes or one suspect."""
+    @property
+    def sure(self) -> bool:
+        """Tell whether two nets or one are so sure of a voxel that it is doubted whatever is chosen."""
+        two, one = (self.logits >= logit(level) for level in (LOW, HIGH))
+        return bool((two.sum(axis=1) >= 2).any() or one.any())
 
-    def __init__(self, scans: Sequence[Scan]) -> None:
-        kept = [[unexceeded(scan.logits[scan.speck == speck]) for speck in (False, True)] for scan in scans]
-        flat = [each for pair in kept for each in pair]
-        sizes = [len(each) for each in flat]
-        self._logits = np.concatenate([np.empty((0, 3)), *flat])
-        self._owner = np.repeat(np.repeat(np.arange(len(scans)), 2), sizes)
-        self._speck = np.repeat(np.tile([False, True], len(scans)), sizes)
-        self._settled = np.array([scan.settled for scan in scans], bool)
-
-    def excluded(self, levels: Array) -> int:
-        """Count the scans that thresholds leave ABSENT; logits (low, speck and high, plane)."""
-        low, speck, high = levels
-        two = (self._logits >= np.where(self._speck[:, None], speck, low)).sum(axis=1) >= 2
-        doubted = two | (self._logits >= high).any(axis=1)
-        kept = self._settled.copy()
-        kept[self._owner[doubted]] = True
-        return int(np.count_nonzero(~kept))
+    def most(self, *, speck: bool) -> float:
+        """Return the largest joint logit of its specks, or of its other voxels; -inf without any."""
+        return float(joint.mean(self.logits[self.speck == speck]).max(initial=-math.inf))
 
 
-def choose(scans: Sequence[Scan]) -> Array | None:
-    """Return logits (low, speck and high, plane), or None where none find every positive, or there is no positive.
+def excluded(scans: Sequence[Scan], chosen: finding.Joint) -> list[bool]:
+    """Tell which scans the thresholds leave ABSENT."""
+    other, speck = logit(chosen.other), logit(chosen.speck)
+    return [
+        not (scan.settled or scan.sure or scan.most(speck=False) >= other or scan.most(speck=True) >= speck)
+        for scan in scans
+    ]
 
-    Higher thresholds never exclude fewer, so the best lie where none can be raised without losing a positive. From
-    the best so far, one or two are lowered at random and all raised again in another order. In the end each goes down
-    half way to where it would cost an exclusion: as cautious as is nearly free.
+
+def choose(scans: Sequence[Scan]) -> finding.Joint | None:
+    """Return the thresholds, or None where none find every positive, or there is no positive to decide by.
+
+    For each threshold of specks the other one is as high as every positive, lowered by its margin, is still doubted.
+    Of those that exclude most the highest is taken, and both then go down half way to the surest zero scan that they
+    exclude: as cautious as is nearly free.
     """
     # Where the 2D rule leaves nothing of a positive's lesions, no threshold can help; the caller counts those.
-    decidable = [scan for scan in scans if scan.positive and len(scan.logits)]
-    if not decidable:
+    positives = [scan.lowered() for scan in scans if scan.positive and len(scan.logits)]
+    if not positives:
         return None
-    positives = Doubts([scan.lowered() for scan in decidable])
-    zeros = Doubts([scan for scan in scans if not scan.positive])
-
-    def safe(levels: Array) -> bool:
-        return not positives.excluded(ordered(levels))
-
-    def excluded(levels: Array) -> int:
-        return zeros.excluded(ordered(levels))
-
-    lowest = np.full(HIGHEST.shape, GRID[0])
-    if not safe(lowest):
+    zeros = [scan for scan in scans if not scan.positive]
+    pairs = [pair for speck in SPECK[::-1] if (pair := _highest(positives, float(speck)))]
+    if not pairs:
         return None
-    random = np.random.default_rng(0)
-    best = lowest
-    for attempt in range(TRIES):
-        trial = (lowest if attempt % 4 == 0 else best).copy()
-        if attempt % 4:
-            fewer = random.choice(trial.size, random.integers(1, 3), replace=False)
-            trial.flat[fewer] = random.uniform(GRID[0], trial.flat[fewer])
-        trial = _raised(trial, random.permutation(trial.size), safe)
-        if excluded(trial) >= excluded(best):
-            best = trial
-    most = excluded(best)
-    for place in range(best.size):
-        kept = [value for value in GRID if value <= best.flat[place] and excluded(_with(best, place, value)) >= most]
-        best = _with(best, place, (best.flat[place] + min([*kept, best.flat[place]])) / 2)
-    return ordered(best)
+    best = max(pairs, key=lambda pair: sum(excluded(zeros, pair)))  # the first of equals
+    left = [zero for zero, out in zip(zeros, excluded(zeros, best), strict=True) if out]
+    other, speck = (
+        _lowered(logit(level), left, speck=kind) for level, kind in ((best.other, False), (best.speck, True))
+    )
+    return finding.Joint(other=probability(other), speck=probability(max(other, speck)))
 
 
-def ordered(levels: Array) -> Array:
-    """Return thresholds of which none lies above the next one: low, speck, high."""
-    return np.minimum.accumulate(levels[::-1])[::-1]
+def _lowered(level: float, left: Sequence[Scan], *, speck: bool) -> float:
+    """Return a threshold, a logit, half way down to the surest of the scans that it excludes."""
+    surest = max((scan.most(speck=speck) for scan in left), default=-math.inf)
+    return (level + surest) / 2 if surest > -math.inf else level
+
+
+def _highest(positives: Sequence[Scan], speck: float) -> finding.Joint | None:
+    """Return a threshold of specks, a logit, with the highest other one at which every positive is doubted, if any."""
+    needed = [scan.most(speck=False) for scan in positives if not scan.sure and scan.most(speck=True) < speck]
+    other = min([speck, logit(MOST), *needed])
+    return None if other < LEAST else finding.Joint(other=probability(other), speck=probability(speck))
+
+
+def logit(level: float) -> float:
+    """Return a probability's logit."""
+    return math.log(level / (1 - level))
+
+
+def probability(value: float) -> float:
+    """Return a logit's probability, as the manifest states it."""
+    return round(1 / (1 + math.exp(-value)), 7)
 
 
 def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
@@ -119,36 +129,18 @@ def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
 
     `least` is each candidate's least logit over the planes; agreement is the Dice coefficient of the candidates'
     voxels, of which no false one counts more than the largest true one: of a bone only what the nets call calcium would
-    be taken. It hardly decides on exclusion: what is accepted passes two doubt thresholds too, if not always on one
+    be taken. It hardly decides on exclusion: what is accepted passes the joint threshold too, if not always on one
     voxel. The lowest of equals, from 0.5 up.
     """
-    tried = GRID[(GRID >= 0) & (HIGHEST[0, 0] >= GRID)]
     voxels = np.minimum(voxels, voxels[true].max(initial=0))
     whole = voxels[true].sum()
-    best, most = float(tried[0]), -1.0
-    for level in tried:
+    best, most = float(ACCEPT[0]), -1.0
+    for level in ACCEPT:
         taken = least >= level
         dice = 2 * voxels[taken & true].sum() / max(voxels[taken].sum() + whole, 1)
         if dice > most:
             best, most = float(level), float(dice)
     return best
-
-
-def _raised(levels: Array, places: Iterable[int], safe: Callable[[Array], bool]) -> Array:
-    """Raise each threshold in turn as far as every positive is still found."""
-    for place in places:
-        higher = GRID[(levels.flat[place] < GRID) & (HIGHEST.flat[place] >= GRID)]
-        # The first that is not safe ends it: what a threshold loses, a higher one loses too.
-        count = bisect.bisect_left(higher, True, key=lambda value, at=place: not safe(_with(levels, at, value)))
-        if count:
-            levels = _with(levels, place, higher[count - 1])
-    return levels
-
-
-def _with(levels: Array, place: int, value: float) -> Array:
-    changed = levels.copy()
-    changed.flat[place] = value
-    return changed
 
 
 def unexceeded(said: Values) -> Values:

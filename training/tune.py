@@ -9,8 +9,6 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import math
-import operator
 import os
 import pathlib
 from collections.abc import Sequence
@@ -48,12 +46,13 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """Hold one architecture's thresholds, one a plane, and what they come to on the tuning scans.
+    """Hold one architecture's thresholds, the same in each plane, and what they come to on the tuning scans.
 
     `positives` and `missed` are patients: an interval of scans would take those of one patient for so many.
     """
 
-    levels: dict[finding.Plane, finding.Levels]
+    levels: finding.Levels
+    joint: finding.Joint
     positives: int
     missed: tuple[str, ...]
     zeros: int
@@ -126,12 +125,11 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
         raise ValueError("Nothing is written: without a scan that has no calcium there is nothing to choose by.")
     people = len({row.patient for row, _ in positives})
     enough(people, wanted)
-    lowest = np.full(levels.HIGHEST.shape, levels.GRID[0])
-    findable = [scan for _, scan in positives if not levels.Doubts([scan.lowered()]).excluded(lowest)]
-    chosen = levels.choose([*findable, *zeros])
+    chosen = levels.choose([*(scan for _, scan in positives if scan.findable), *zeros])
     if chosen is None:
         raise ValueError("Nothing is written: no thresholds find the positives; the nets need more training.")
-    lost = [row for row, scan in positives if levels.Doubts([scan]).excluded(chosen)]
+    absent = levels.excluded([scan for _, scan in positives], chosen)
+    lost = [row for (row, _), out in zip(positives, absent, strict=True) if out]
     missed = tuple(sorted({row.patient for row in lost}))
     if len(missed) > wanted.missed:
         raise ValueError(
@@ -139,15 +137,17 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
             f"({', '.join(row.name for row in lost)}), and --missed allows {wanted.missed}."
         )
     enough(people, wanted, len(missed))
-    taken = _per_plane(chosen, _accept(judged))
-    claimed = [_claimed(row, taken) for row in judged if not row.positive]
+    # What each plane accepts on one voxel is to reach the joint threshold too.
+    accept = round(max(levels.probability(_accept(judged)), chosen.other), 7)
+    claimed = [_claimed(row, accept) for row in judged if not row.positive]
     zeros = [dataclasses.replace(scan, settled=scan.settled or own) for scan, own in zip(zeros, claimed, strict=True)]
     return Chosen(
-        levels=taken,
+        levels=finding.Levels(accept=accept, low=levels.LOW, high=levels.HIGH),
+        joint=chosen,
         positives=people,
         missed=missed,
         zeros=len(zeros),
-        excluded=levels.Doubts(zeros).excluded(chosen),
+        excluded=sum(levels.excluded(zeros, chosen)),
     )
 
 
@@ -173,7 +173,8 @@ def write(path: pathlib.Path, architecture: str, chosen: Chosen, judged: Sequenc
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for net in document["nets"]:
         if net["architecture"] == architecture:
-            net["levels"] = dataclasses.asdict(chosen.levels[finding.Plane(net["plane"])])
+            net["levels"] = dataclasses.asdict(chosen.levels)
+    document["joint"][architecture] = dataclasses.asdict(chosen.joint)
     sets_named = sorted({row.set_name for row in judged})
     point = manifest.OperatingPoint(
         tuning_sha256=digest(judged),
@@ -204,21 +205,10 @@ def _accept(judged: Sequence[rows.Row]) -> float:
     return levels.accept(_logits([s.probabilities for s in spots]).min(axis=1, initial=np.inf), voxels, true)
 
 
-def _claimed(row: rows.Row, taken: dict[finding.Plane, finding.Levels]) -> bool:
+def _claimed(row: rows.Row, accept: float) -> bool:
     """Tell whether a scan holds a candidate that each plane accepts, on whatever voxels: it is in doubt at least."""
-    accept = [taken[plane].accept for plane in finding.Plane]
     spots = (spot for spot in row.spots if spot.status != finding.CandidateStatus.REJECTED)
-    return any(all(map(operator.ge, spot.probabilities, accept)) for spot in spots)
-
-
-def _per_plane(chosen: levels.Array, accept: float) -> dict[finding.Plane, finding.Levels]:
-    """Turn logits into probabilities; what all planes accept passes `low` in two of them, on some voxels."""
-    taken = max(accept, float(np.sort(chosen[0])[1]))
-    told = [[round(1 / (1 + math.exp(-value)), 7) for value in (taken, *each)] for each in chosen.T.tolist()]
-    return {
-        plane: finding.Levels(accept=accept, low=low, speck=speck, high=high)
-        for plane, (accept, low, speck, high) in zip(finding.Plane, told, strict=True)
-    }
+    return any(min(spot.probabilities) >= accept for spot in spots)
 
 
 def _logits(probabilities: Sequence[rows.Triple]) -> levels.Array:
@@ -228,11 +218,8 @@ def _logits(probabilities: Sequence[rows.Triple]) -> levels.Array:
 
 
 def _said(chosen: Chosen) -> str:
-    planes = "; ".join(
-        f"{plane} accept {each.accept:g}, low {each.low:g} (speck {each.speck:g}), high {each.high:g}"
-        for plane, each in chosen.levels.items()
-    )
+    told = f"accept {chosen.levels.accept:g}, together {chosen.joint.other:g} (speck {chosen.joint.speck:g})"
     return (
         f"{tables.share(chosen.excluded, chosen.zeros)} zero scans excluded, {len(chosen.missed)} of "
-        f"{chosen.positives} positives (sensitivity at least {chosen.sensitivity_low:.3f}). {planes}."
+        f"{chosen.positives} positives (sensitivity at least {chosen.sensitivity_low:.3f}): {told}."
     )

@@ -15,8 +15,8 @@ import pydantic
 from cac import finding
 from triage import errors
 
-SCHEMA = 2
-"""Thresholds of schema 1 were chosen for the planes' maxima over a candidate, and would doubt too little now."""
+SCHEMA = 3
+"""Thresholds of schema 1 were chosen for the planes' maxima over a candidate, those of 2 know of no joint doubt."""
 CHANNELS = ("hu", "calcium")
 """The order of the nets' input channels: HU scaled to [0, 1], and the binary HU >= 130."""
 
@@ -59,11 +59,8 @@ class Net:
         _demand(self.window[0] < self.window[1], f"{self.file}: window is empty")
         _demand(min(self.spacing) > 0, f"{self.file}: spacing must be above zero")
         _demand(min(self.stride, self.depth, self.receptive_field) > 0, f"{self.file}: sizes must be above zero")
-        levels = self.levels
-        values = (levels.accept, levels.low, levels.high, levels.of_a_speck.low)
-        _demand(all(math.isfinite(v) and 0 < v <= 1 for v in values), f"{self.file}: thresholds must lie in (0, 1]")
-        ordered = levels.low <= levels.of_a_speck.low <= levels.high
-        _demand(ordered, f"{self.file}: thresholds of doubt must not fall from low over speck to high")
+        _demand(_probable(self.levels), f"{self.file}: thresholds must lie in (0, 1]")
+        _demand(self.levels.low <= self.levels.high, f"{self.file}: the low threshold must not lie above the high one")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,10 +105,11 @@ class OperatingPoint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSet:
-    """Hold the three nets of one architecture; all read the same input."""
+    """Hold the three nets of one architecture, which read the same input, and their joint thresholds of doubt."""
 
     architecture: str
     self_test: SelfTest
+    joint: finding.Joint
     nets: Mapping[finding.Plane, Net]
 
     def net_spec(self, evaluation: finding.Evaluation = finding.Evaluation.SPARSE, threads: int = 1) -> finding.NetSpec:
@@ -119,6 +117,7 @@ class ModelSet:
         net = next(iter(self.nets.values()))
         return finding.NetSpec(
             levels={plane: each.levels for plane, each in self.nets.items()},
+            joint=self.joint,
             spacing=net.spacing,
             window=net.window,
             stride=net.stride,
@@ -134,13 +133,18 @@ class ModelSet:
         for plane in sorted(self.nets):
             stated = dataclasses.asdict(self.nets[plane])
             parts.append({key: value for key, value in stated.items() if key not in {"file", "recipe"}})
-        text = json.dumps({"profile": profile, "nets": parts}, sort_keys=True)
+        told = {"profile": profile, "joint": dataclasses.asdict(self.joint), "nets": parts}
+        text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Hold models/manifest.json; `operating_point` tells of each architecture where its thresholds are from."""
+    """Hold models/manifest.json.
+
+    `joint` holds each architecture's thresholds on what its nets say together; `operating_point` tells where the
+    thresholds are from.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -152,6 +156,7 @@ class Manifest:
     default_architecture: str
     self_test: SelfTest
     nets: tuple[Net, ...]
+    joint: Mapping[str, finding.Joint]
     operating_point: Mapping[str, OperatingPoint] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -169,8 +174,14 @@ class Manifest:
             _demand(not missing, f"{architecture}: no net for {', '.join(missing)}")
             inputs = {(net.window, net.spacing, net.stride, net.depth) for net in nets}
             _demand(len(inputs) == 1, f"{architecture}: its nets do not read the same input")
-        strangers = sorted(set(self.operating_point) - set(self.architectures))
-        _demand(not strangers, f"an operating point but no nets for {', '.join(strangers)}")
+        for architecture in self.architectures:
+            joint = self.joint.get(architecture)
+            if joint is None:
+                raise ValueError(f"{architecture}: no thresholds on what its nets say together (joint)")
+            _demand(_probable(joint), f"{architecture}: joint thresholds must lie in (0, 1]")
+            _demand(joint.other <= joint.speck, f"{architecture}: specks' joint threshold must not lie below the other")
+        strangers = sorted({*self.operating_point, *self.joint} - set(self.architectures))
+        _demand(not strangers, f"thresholds or an operating point but no nets for {', '.join(strangers)}")
         _demand(self.default_architecture in self.architectures, f"no nets for {self.default_architecture!r}")
 
     @property
@@ -184,7 +195,7 @@ class Manifest:
         if wanted not in self.architectures:
             raise errors.ModelError(f"The manifest has no {wanted!r} nets; it has {', '.join(self.architectures)}.")
         nets = {net.plane: net for net in self.nets if net.architecture == wanted}
-        return ModelSet(architecture=wanted, self_test=self.self_test, nets=nets)
+        return ModelSet(architecture=wanted, self_test=self.self_test, joint=self.joint[wanted], nets=nets)
 
 
 def load(path: pathlib.Path) -> Manifest:
@@ -197,6 +208,10 @@ def load(path: pathlib.Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise errors.ModelError(f"The manifest {path} is not valid: {place}: {first['msg']}.") from error
+
+
+def _probable(thresholds: finding.Levels | finding.Joint) -> bool:
+    return all(math.isfinite(each) and 0 < each <= 1 for each in dataclasses.astuple(thresholds))
 
 
 def _demand(right: bool, sentence: str) -> None:

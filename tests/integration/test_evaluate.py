@@ -53,7 +53,10 @@ def _accept_all(plane, stack, core):
     return np.ones((len(stack), bottom - top, right - left), np.float32)
 
 
-SPEC = finding.NetSpec(levels=dict.fromkeys(finding.Plane, finding.Levels(accept=0.5, low=0.2, high=0.8)))
+SPEC = finding.NetSpec(
+    levels=dict.fromkeys(finding.Plane, finding.Levels(accept=0.5, low=0.2, high=0.8)),
+    joint=finding.Joint(other=0.5, speck=0.5),
+)
 
 
 def test_a_phantom_s_score_lies_in_the_range_asked_for_and_its_truth_names_arteries(calcified, clean):

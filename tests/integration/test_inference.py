@@ -123,6 +123,7 @@ def test_nets_of_another_architecture_than_stated_are_refused(models):
     nets = [net for net in document["nets"] if net["architecture"] == "dilated"]
     document["nets"] = [{**net, "architecture": "plain"} for net in nets]
     document["default_architecture"] = "plain"
+    document["joint"] = {"plain": document["joint"]["dilated"]}
     del document["operating_point"]
     (models / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(errors.ModelError, match="is the dilated net, but the manifest calls it plain"):

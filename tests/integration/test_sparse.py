@@ -40,7 +40,7 @@ def answer(scan: volume.Volume, architecture: str, profile: finding.Profile, eva
     spec = engine(architecture).spec
     # The nets hardly believe in boxes of noise: with thresholds this low all three verdicts occur.
     levels = dict.fromkeys(finding.Plane, finding.Levels(accept=1e-6, low=1e-6, high=1e-3))
-    spec = dataclasses.replace(spec, levels=levels)
+    spec = dataclasses.replace(spec, levels=levels, joint=finding.Joint(other=0.02, speck=0.03))
     found = components.find(scan.hu >= volume.CALCIUM_HU)
     box = grids.box(1, (0, len(scan.hu)), 20.0)
     middle = ((scan.hu.shape[1] - 1) / 2, (scan.hu.shape[2] - 1) / 2)
@@ -48,7 +48,7 @@ def answer(scan: volume.Volume, architecture: str, profile: finding.Profile, eva
     crop = views.crop(scan, box, spec, profile)
     answers = evaluate(crop, engine(architecture).predict, found, spec)
     per_voxel = {plane: views.to_source(crop, values, found) for plane, values in answers}
-    return fusion.fuse(scan, found, per_voxel, spec.levels, profile)
+    return fusion.fuse(scan, found, per_voxel, spec, profile)
 
 
 @pytest.mark.parametrize("profile", list(finding.Profile))

@@ -4,7 +4,14 @@ import pytest
 from cac import candidates, components, explain, finding, fusion, reasons, volume
 
 Code, Status, Plane = reasons.ReasonCode, finding.CandidateStatus, finding.Plane
-LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in Plane}
+
+
+def spec_of(accept: float, low: float, high: float, other: float = 1.0, speck: float = 1.0) -> finding.NetSpec:
+    levels = finding.Levels(accept=accept, low=low, high=high)
+    return finding.NetSpec(levels=dict.fromkeys(Plane, levels), joint=finding.Joint(other=other, speck=speck))
+
+
+SPEC = spec_of(0.5, 0.2, 0.8)
 SHAPE = (6, 12, 12)
 CUBE = (slice(1, 3), slice(2, 4), slice(2, 4))
 FLAT = (slice(4, 5), slice(8, 10), slice(8, 10))
@@ -21,15 +28,15 @@ def why(
     *answers: float | np.ndarray,
     profile: finding.Profile = finding.Profile.DEFAULT,
     faded: bool = False,
-    levels: dict[Plane, finding.Levels] = LEVELS,
+    spec: finding.NetSpec = SPEC,
 ) -> tuple[Status, reasons.Reason]:
     """Return what becomes of the scan's one candidate and why; answers are a number or a map a plane."""
     found = components.find(scan.hu > 0)
     maps = {
         p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in zip(Plane, answers, strict=True)
     }
-    fused = fusion.fuse(scan, found, maps, levels, profile, found.voxels[:1] if faded else None)
-    (reason,) = explain.each(fused, levels)
+    fused = fusion.fuse(scan, found, maps, spec, profile, found.voxels[:1] if faded else None)
+    (reason,) = explain.each(fused, spec)
     return fused.status[0], reason
 
 
@@ -49,14 +56,14 @@ def test_a_candidate_that_no_plane_suspects_says_so() -> None:
 
 def test_a_speck_is_held_against_its_own_threshold_and_says_so() -> None:
     speck = (slice(1, 2), slice(2, 3), slice(2, 3))
-    levels = {plane: finding.Levels(accept=0.5, low=0.2, speck=0.4, high=0.8) for plane in Plane}
-    status, reason = why(scan_of(speck, hu=190), 0.3, 0.3, 0.0, levels=levels)
+    spec = spec_of(0.5, 0.7, 0.8, other=0.2, speck=0.4)
+    status, reason = why(scan_of(speck, hu=190), 0.3, 0.3, 0.3, spec=spec)
     assert (status, reason.code) == (Status.REJECTED, Code.NO_PLANE_SUSPECTS)
     assert reason.text.endswith(
-        "axial 0.3 < 0.4, sagittal 0.3 < 0.4, coronal 0 < 0.4. "
+        "coronal 0.3 < 0.7. Together they come to 0.3 < 0.4 at most on one voxel. "
         "It is a speck such as noise makes, too small to score, so that doubt asks for more."
     )
-    assert "too small" not in why(scan_of(CUBE), 0.1, 0.1, 0.0, levels=levels)[1].text
+    assert "too small" not in why(scan_of(CUBE), 0.1, 0.1, 0.0, spec=spec)[1].text
 
 
 @pytest.mark.parametrize("alone", list(Plane))
@@ -107,6 +114,12 @@ def test_a_doubt_names_who_refuses_and_who_insists(answers: tuple[float, ...], s
     assert sentence in reason.text
 
 
+def test_a_doubt_by_what_the_planes_say_together_says_so() -> None:
+    status, reason = why(scan_of(CUBE), 0.45, 0.45, 0.45, spec=spec_of(0.5, 0.7, 0.8, other=0.4))
+    assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
+    assert reason.text.endswith("but together they come to 0.45 >= 0.4 on one voxel.")
+
+
 def test_planes_that_accept_different_voxels_are_a_doubt_that_says_so() -> None:
     left, right = np.zeros((2, *SHAPE), dtype=np.float32)
     left[:, :, 2], right[:, :, 3] = 0.9, 0.9
@@ -147,14 +160,14 @@ def test_without_candidates_there_is_nothing_to_explain() -> None:
     scan = scan_of(CUBE, hu=0)
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     nothing = {plane: np.empty(0, np.float32) for plane in Plane}
-    fused = fusion.fuse(scan, found, nothing, LEVELS, finding.Profile.DEFAULT)
-    assert explain.each(fused, LEVELS) == ()
+    fused = fusion.fuse(scan, found, nothing, SPEC, finding.Profile.DEFAULT)
+    assert explain.each(fused, SPEC) == ()
     assert candidates.describe(scan, found, fused.best, (), np.arange(SHAPE[0])) == ()
 
 
 def test_probabilities_close_to_their_threshold_are_told_apart() -> None:
-    close = {plane: finding.Levels(accept=0.99972, low=0.6, high=0.9999996) for plane in Plane}
-    status, reason = why(scan_of(CUBE), 1.0, 0.9996, 1.0, levels=close)
+    close = spec_of(0.99972, 0.6, 0.9999996)
+    status, reason = why(scan_of(CUBE), 1.0, 0.9996, 1.0, spec=close)
     assert status is Status.DOUBT
     assert "sagittal 0.9996 < 0.9997" in reason.text
     assert "axial 1 >= 0.9999996" in reason.text
@@ -163,7 +176,7 @@ def test_probabilities_close_to_their_threshold_are_told_apart() -> None:
 def test_a_comparison_is_told_as_it_was_made_in_single_precision() -> None:
     """Take a threshold that is less in single precision: a probability equal to it was accepted."""
     level = next(value for value in (0.9997, 0.9996, 0.9993) if float(np.float32(value)) < value)
-    equal = {plane: finding.Levels(accept=level, low=0.6, high=0.99999) for plane in Plane}
-    status, reason = why(scan_of(CUBE), level, level, level, levels=equal)
+    equal = spec_of(level, 0.6, 0.99999)
+    status, reason = why(scan_of(CUBE), level, level, level, spec=equal)
     assert status is Status.ACCEPTED
     assert reason.text.count(">=") == 3

@@ -1,9 +1,20 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from cac import candidates, components, finding, fusion, reasons, volume
 
-LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
+NEVER = finding.Joint(other=1.0, speck=1.0)
+
+
+def spec_of(accept: float, low: float, high: float, joint: finding.Joint = NEVER) -> finding.NetSpec:
+    """Return thresholds that are the same in each plane; unless named, none on what the planes say together."""
+    levels = finding.Levels(accept=accept, low=low, high=high)
+    return finding.NetSpec(levels=dict.fromkeys(finding.Plane, levels), joint=joint)
+
+
+SPEC = spec_of(0.5, 0.2, 0.8)
 SHAPE = (6, 12, 12)
 Status, Code = finding.CandidateStatus, reasons.ReasonCode
 CUBE = (slice(1, 3), slice(2, 4), slice(2, 4))
@@ -23,14 +34,14 @@ def judge(
     sagittal: float | np.ndarray,
     coronal: float | np.ndarray,
     profile: finding.Profile = finding.Profile.DEFAULT,
-    levels: dict[finding.Plane, finding.Levels] = LEVELS,
+    spec: finding.NetSpec = SPEC,
     faded: np.ndarray | None = None,
 ) -> fusion.Fusion:
     """Fuse answers given as one number or as a map of the scan's shape."""
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     maps = zip(finding.Plane, (axial, sagittal, coronal), strict=True)
     answers = {p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in maps}
-    return fusion.fuse(scan, found, answers, levels, profile, faded)
+    return fusion.fuse(scan, found, answers, spec, profile, faded)
 
 
 def test_a_candidate_that_all_planes_accept_is_a_lesion() -> None:
@@ -71,32 +82,60 @@ def test_two_planes_doubt_a_candidate_where_they_suspect_the_same_voxel() -> Non
     assert judge(scan, left, right, 0.0).status == (Status.DOUBT,)
 
 
-def with_specks(speck: float) -> dict[finding.Plane, finding.Levels]:
-    return {plane: finding.Levels(accept=0.5, low=0.2, speck=speck, high=0.8) for plane in finding.Plane}
+def together(other: float, speck: float) -> finding.NetSpec:
+    """Return thresholds of which those on what the planes say together are in reach."""
+    return spec_of(0.5, 0.95, 0.99, finding.Joint(other=other, speck=speck))
 
 
 @pytest.mark.parametrize(
-    ("columns", "answers", "status"),
+    ("answers", "status"),
     [
-        (3, (0.69, 0.69, 0.0), Status.REJECTED),
-        (3, (0.7, 0.7, 0.0), Status.DOUBT),
-        (3, (0.8, 0.0, 0.0), Status.DOUBT),
-        (4, (0.2, 0.2, 0.0), Status.DOUBT),
+        ((0.4, 0.4, 0.4), Status.DOUBT),
+        ((0.39, 0.39, 0.39), Status.REJECTED),
+        ((0.9, 0.4, 0.05), Status.DOUBT),  # odds of 9, 2/3 and 1/19 have a geometric mean of 0.68: more than 2/3
+        ((0.9, 0.4, 0.04), Status.REJECTED),
+        ((0.94, 0.94, 0.0), Status.DOUBT),  # a plane's no counts as 1/148 at least
+        ((0.94, 0.01, 0.0), Status.REJECTED),
     ],
 )
-def test_a_speck_has_a_threshold_of_doubt_of_its_own(columns: int, answers: tuple[float, ...], status: Status) -> None:
-    # 3 pixels of 0.25 mm2 in a slice score nothing, 4 do.
+def test_what_the_planes_say_of_a_voxel_together_is_a_doubt(answers: tuple[float, ...], status: Status) -> None:
+    assert judge(scan_of(CUBE), *answers, spec=together(0.4, 0.4)).status == (status,)
+
+
+def test_what_the_planes_say_of_different_voxels_is_not_added_up() -> None:
+    scan, values = scan_of(CUBE), np.full((3, *SHAPE), 0.1, dtype=np.float32)
+    for plane, column in enumerate((2, 3, 3)):
+        values[plane, :, :, column] = 0.45
+    assert judge(scan, *values, spec=together(0.3, 0.3)).status == (Status.REJECTED,)
+    values[0, 1, 2, 3] = 0.45
+    assert judge(scan, *values, spec=together(0.3, 0.3)).status == (Status.DOUBT,)
+
+
+@pytest.mark.parametrize(
+    ("columns", "answer", "status"),
+    [(3, 0.69, Status.REJECTED), (3, 0.7, Status.DOUBT), (4, 0.3, Status.DOUBT), (4, 0.29, Status.REJECTED)],
+)
+def test_a_speck_has_a_joint_threshold_of_its_own(columns: int, answer: float, status: Status) -> None:
+    # 3 pixels of 0.25 mm2 in a slice score nothing, 4 do. Of 0.7 no voxel is accepted.
     scan = scan_of((slice(1, 3), slice(2, 3), slice(2, 2 + columns)), hu=190)
-    fused = judge(scan, *answers, levels=with_specks(0.7))  # single precision of 0.7 lies below it
+    joint = finding.Joint(other=0.2999, speck=0.6999)
+    fused = judge(scan, answer, answer, answer, spec=spec_of(0.9, 0.95, 0.99, joint))
     assert fused.status == (status,)
     assert fused.specks.tolist() == [columns == 3]
+    assert fused.together.tolist() == [pytest.approx(answer)]
+
+
+@pytest.mark.parametrize("answers", [(0.96, 0.96, 0.0), (0.0, 0.0, 0.995)])
+def test_a_speck_that_two_planes_or_one_are_sure_of_is_in_doubt(answers: tuple[float, ...]) -> None:
+    scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 3)), hu=190)
+    assert judge(scan, *answers, spec=together(0.9, 0.9)).status == (Status.DOUBT,)
 
 
 def test_on_slabs_nothing_is_a_speck() -> None:
     scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 3)), hu=190)
-    assert judge(scan, 0.3, 0.3, 0.0, levels=with_specks(0.7)).status == (Status.REJECTED,)
+    assert judge(scan, 0.4, 0.4, 0.4, spec=together(0.3, 0.7)).status == (Status.REJECTED,)
     nothing = np.array([], dtype=np.int64)
-    assert judge(scan, 0.3, 0.3, 0.0, levels=with_specks(0.7), faded=nothing).status == (Status.DOUBT,)
+    assert judge(scan, 0.4, 0.4, 0.4, spec=together(0.3, 0.7), faded=nothing).status == (Status.DOUBT,)
 
 
 def test_a_speck_that_each_plane_accepts_is_in_doubt_whatever_its_own_threshold() -> None:
@@ -104,12 +143,12 @@ def test_a_speck_that_each_plane_accepts_is_in_doubt_whatever_its_own_threshold(
     for column, own in enumerate(voxels, 2):
         own[:, :, column] = 0.5
     scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 5)), hu=190)
-    assert judge(scan, *voxels, levels=with_specks(0.7)).status == (Status.DOUBT,)
+    assert judge(scan, *voxels, spec=together(0.9, 0.9)).status == (Status.DOUBT,)
 
 
-def test_a_speck_without_a_threshold_of_its_own_is_in_doubt_like_all() -> None:
-    scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 3)))
-    assert judge(scan, 0.2, 0.2, 0.0).status == (Status.DOUBT,)
+def test_thresholds_that_nobody_chose_doubt_all() -> None:
+    spec = dataclasses.replace(SPEC, joint=finding.NetSpec(levels={}).joint)
+    assert judge(scan_of(CUBE), 0.0, 0.0, 0.0, spec=spec).status == (Status.DOUBT,)
 
 
 def test_planes_that_accept_different_voxels_accept_nothing() -> None:
@@ -201,7 +240,7 @@ def test_a_candidate_the_slabs_erased_is_in_doubt_whatever_the_nets_say() -> Non
     found = components.find(scan.hu > 100)
     for value in (0.0, 0.9):
         answers = {plane: np.full(found.voxels.size, value, dtype=np.float32) for plane in finding.Plane}
-        fused = fusion.fuse(scan, found, answers, LEVELS, finding.Profile.DEFAULT)
+        fused = fusion.fuse(scan, found, answers, SPEC, finding.Profile.DEFAULT)
         assert fused.doubt == (Code.ERASED_BY_SLABS,)
         assert fused.lesions.count == 0
 
@@ -211,7 +250,7 @@ def test_a_candidate_that_the_slabs_all_but_erased_is_in_doubt_unless_the_nets_a
     found = components.find(scan.hu >= 130)
     for value, doubt in ((0.0, Code.FADED_BY_SLABS), (0.9, None)):
         answers = {plane: np.full(found.voxels.size, value, dtype=np.float32) for plane in finding.Plane}
-        fused = fusion.fuse(scan, found, answers, LEVELS, finding.Profile.DEFAULT, found.voxels[:1])
+        fused = fusion.fuse(scan, found, answers, SPEC, finding.Profile.DEFAULT, found.voxels[:1])
         assert fused.doubt == (doubt,)
         assert fused.doubt_mask.any() == (doubt is not None)
 
@@ -223,7 +262,7 @@ def test_a_lesion_reaches_as_far_as_all_planes_call_it_calcium_at_all() -> None:
     part[:, :, 7] = 0.2
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     answers = {plane: part.reshape(-1)[found.voxels] for plane in finding.Plane}
-    strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
+    strict = spec_of(0.9, 0.9, 0.99)
     fused = fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT)
     assert fused.status == (Status.ACCEPTED,)
     assert fused.lesions.sizes.tolist() == [5 * 4]  # columns 2 to 6; column 8 lies beyond the gap
@@ -233,7 +272,7 @@ def test_the_paper_profile_accepts_at_one_half_whatever_the_manifest_says() -> N
     scan = scan_of(CUBE)
     found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
     answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
-    strict = {plane: finding.Levels(accept=0.9, low=0.9, high=0.99) for plane in finding.Plane}
+    strict = spec_of(0.9, 0.9, 0.99)
     for profile, status in ((finding.Profile.PAPER, Status.ACCEPTED), (finding.Profile.DEFAULT, Status.REJECTED)):
         assert fusion.fuse(scan, found, answers, strict, profile).status == (status,)
 
@@ -243,7 +282,7 @@ def test_what_each_plane_accepts_is_in_doubt_though_thresholds_of_doubt_lie_abov
     answers = {plane: np.zeros(found.voxels.size, dtype=np.float32) for plane in finding.Plane}
     for place, plane in enumerate(finding.Plane):
         answers[plane][place] = 0.6
-    late = {plane: finding.Levels(accept=0.5, low=0.9, high=0.99) for plane in finding.Plane}
+    late = spec_of(0.5, 0.9, 0.99)
     assert fusion.fuse(scan, found, answers, late, finding.Profile.DEFAULT).doubt == (Code.CANDIDATE_IN_DOUBT,)
 
 
@@ -253,7 +292,7 @@ def test_planes_that_are_surest_of_neighbouring_voxels_accept_a_candidate_on_whi
     answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
     for place, plane in enumerate(finding.Plane):
         answers[plane][place] = 0.95
-    strict = {plane: finding.Levels(accept=0.9, low=0.5, high=0.99) for plane in finding.Plane}
+    strict = spec_of(0.9, 0.5, 0.99)
     assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.ACCEPTED,)
     answers[finding.Plane.CORONAL][:] = 0.6
     assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.DOUBT,)

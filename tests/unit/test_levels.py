@@ -1,8 +1,11 @@
 """The search for thresholds: what it may never do, and that it finds what there is to find."""
 
+import math
+
 import numpy as np
 import pytest
 
+from cac import finding
 from training import levels
 
 
@@ -13,31 +16,34 @@ def scan(*, positive, logits, settled=False, specks=None, margin=levels.MARGIN):
 
 
 def drawn(seed, n):
-    """Draw scans whose calcium scores higher than mimics do, with overlaps, and one that no net sees in a plane."""
+    """Draw scans whose calcium scores higher than mimics do, with overlaps."""
     random = np.random.default_rng(seed)
     zeros = [
         scan(positive=False, logits=random.normal(-6, 4, (30, 3)), specks=random.random(30) < 0.5) for _ in range(n)
     ]
-    positives = [scan(positive=True, logits=random.normal(6, 3, (random.integers(1, 4), 3))) for _ in range(n)]
-    return [*zeros, *positives, scan(positive=True, logits=[[9, -12, -12]])]
+    return [*zeros, *[scan(positive=True, logits=random.normal(6, 2, (random.integers(1, 4), 3))) for _ in range(n)]]
 
 
-def doubted(one, low, speck, high):
-    """Tell by the rule as SCIENCE.md section 5 words it, with thresholds of their own for specks."""
-    return any(
-        sum(value >= level for value, level in zip(row, speck if small else low, strict=True)) >= 2
-        or any(value >= level for value, level in zip(row, high, strict=True))
+def doubted(one, other, speck):
+    """Tell by the rule as it is worded: two planes or one sure, or the mean of logits within 5 to either side."""
+    return one.settled or any(
+        sum(value >= math.log(99) for value in row) >= 2
+        or max(row) >= math.log(9999)
+        or sum(min(max(value, -5), 5) for value in row) / 3 >= (speck if small else other)
         for row, small in zip(one.logits, one.speck, strict=True)
     )
 
 
+def joint(other, speck):
+    return finding.Joint(other=1 / (1 + math.exp(-other)), speck=1 / (1 + math.exp(-speck)))
+
+
 @pytest.mark.parametrize("seed", range(4))
-def test_many_scans_at_once_are_judged_as_one_by_one(seed):
+def test_many_scans_are_judged_as_the_rule_is_worded(seed):
     scans, random = drawn(seed, 12), np.random.default_rng(seed)
     for _ in range(20):
-        tried = random.uniform(-5, 12, (3, 3))
-        wanted = sum(not doubted(one, *tried) for one in scans)
-        assert levels.Doubts(scans).excluded(tried) == wanted
+        other, speck = random.uniform(-5, 5, 2)
+        assert levels.excluded(scans, joint(other, speck)) == [not doubted(one, other, speck) for one in scans]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -49,51 +55,48 @@ def test_what_no_other_voxel_reaches_in_every_plane_is_all_that_decides(seed):
     assert levels.unexceeded(np.empty((0, 3), np.float32)).shape == (0, 3)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_no_positive_is_absent_not_even_with_the_margin(seed):
     scans = drawn(seed, 12)
     chosen = levels.choose(scans)
-    positives = [one for one in scans if one.positive]
-    assert all(doubted(one, *(chosen + levels.MARGIN)) for one in positives)
-    # One step up for all, and one positive at least is lost, or nothing is won by it.
-    zeros = levels.Doubts([one for one in scans if not one.positive])
-    higher = chosen + 0.5
-    lost = not all(doubted(one, *(higher + levels.MARGIN)) for one in positives)
-    assert lost or zeros.excluded(higher) == zeros.excluded(chosen)
+    positives, zeros = ([one for one in scans if one.positive is which] for which in (True, False))
+    assert not any(levels.excluded([one.lowered() for one in positives], chosen))
+    # No other pair keeps every positive and excludes more.
+    most = sum(levels.excluded(zeros, chosen))
+    for speck in levels.SPECK:
+        for other in np.arange(levels.LEAST, min(speck, 5 / 3), 0.05):
+            tried = joint(other, speck)
+            lost = any(levels.excluded([one.lowered() for one in positives], tried))
+            assert lost or sum(levels.excluded(zeros, tried)) <= most
 
 
 def test_the_lower_the_margin_of_a_positive_the_higher_a_threshold_may_lie():
-    zeros = [scan(positive=False, logits=[[value, value, -9]]) for value in np.arange(-2, 6, 0.5)]
-    found = [levels.choose([*zeros, scan(positive=True, logits=[[5, 5, -9]], margin=margin)]) for margin in (3, 2, 1)]
-    assert [levels.Doubts(zeros).excluded(chosen) for chosen in found] == [8, 10, 12]
+    zeros = [scan(positive=False, logits=[[value] * 3]) for value in np.arange(-2, 6, 0.5)]
+    found = [levels.choose([*zeros, scan(positive=True, logits=[[2.9] * 3], margin=margin)]) for margin in (3, 2, 1.5)]
+    assert [sum(levels.excluded(zeros, chosen)) for chosen in found] == [4, 6, 7]
 
 
-def test_thresholds_come_in_order_each_capped_by_the_next():
-    np.testing.assert_array_equal(levels.ordered(np.array([[5, 1], [4, 2], [3, 9]])), [[3, 1], [3, 2], [3, 9]])
+def test_the_threshold_lies_half_way_between_the_surest_zero_it_excludes_and_the_positive_that_binds_it():
+    zeros = [scan(positive=False, logits=[[value] * 3]) for value in (-2.0, 0.0, 1.5)]
+    chosen = levels.choose([*zeros, scan(positive=True, logits=[[3.0] * 3], margin=2)])
+    assert levels.logit(chosen.other) == pytest.approx(0.5, abs=1e-5)
 
 
-def test_specks_have_thresholds_of_their_own_that_the_positives_bind_too():
-    faint, noise = [[2.0, 2.0, -9.0]], [[3.0, 3.0, -9.0]]
-    scans = [scan(positive=True, logits=faint), *[scan(positive=False, logits=noise, specks=[True])] * 3]
+def test_specks_have_a_threshold_of_their_own_that_the_positives_bind_too():
+    noise = [[3.0, 3.0, 3.0]]
+    scans = [scan(positive=True, logits=noise), *[scan(positive=False, logits=noise, specks=[True])] * 3]
     chosen = levels.choose(scans)
-    assert levels.Doubts(scans[1:]).excluded(chosen) == 3
-    assert (np.diff(chosen, axis=0) >= 0).all()
+    assert levels.excluded(scans[1:], chosen) == [True] * 3
+    assert chosen.other < chosen.speck
     bound = levels.choose([*scans, scan(positive=True, logits=noise, specks=[True])])
-    assert levels.Doubts(scans[1:]).excluded(bound) == 0
+    assert levels.excluded(scans[1:], bound) == [False] * 3
 
 
-def test_what_can_be_told_apart_in_one_plane_only_is_found():
-    zeros = [scan(positive=False, logits=[[-6, 4, 4], [-6, 4, -6]]) for _ in range(5)]
-    positives = [scan(positive=True, logits=[[4, -9, -9]])] * 5
-    assert levels.Doubts(zeros).excluded(levels.choose([*zeros, *positives])) == 5
-
-
-def test_what_two_nets_or_one_are_sure_of_is_always_doubted():
-    sure = [scan(positive=True, logits=[[12, 12, 12]]), scan(positive=False, logits=[])]
-    low, speck, high = levels.choose(sure)
-    assert (low <= speck).all()
-    assert (speck < np.log(0.99 / 0.01)).all()
-    assert (high < np.log(0.9999 / 0.0001)).all()
+def test_what_two_nets_or_one_or_all_together_are_sure_of_is_always_doubted():
+    chosen = levels.choose([scan(positive=True, logits=[[12, 12, 12]]), scan(positive=False, logits=[[-9, -9, -9]])])
+    for row in ([5, 5, -20], [9.3, -20, -20], [3.6, 3.6, 3.6], [5, 4, 2]):
+        assert levels.excluded([scan(positive=False, logits=[row], specks=[True])], chosen) == [False]
+    assert levels.excluded([scan(positive=False, logits=[[4.5, 4.5, -3]])], chosen) == [False]
 
 
 def test_without_a_positive_that_thresholds_can_decide_there_are_none():
@@ -102,11 +105,14 @@ def test_without_a_positive_that_thresholds_can_decide_there_are_none():
 
 
 def test_a_lesion_that_no_threshold_finds_ends_the_search():
-    assert levels.choose([scan(positive=True, logits=[[-14, -14, -14]]), scan(positive=False, logits=[])]) is None
+    missed = scan(positive=True, logits=[[-14, -14, -14]])
+    assert not missed.findable
+    assert levels.choose([missed, scan(positive=False, logits=[])]) is None
+    assert scan(positive=True, logits=[[-1.9, -1.9, -1.9]]).findable
 
 
 def test_a_scan_held_back_by_other_reasons_is_never_counted():
-    assert levels.Doubts([scan(positive=False, logits=[], settled=True)]).excluded(np.zeros((3, 3))) == 0
+    assert levels.excluded([scan(positive=False, logits=[], settled=True)], joint(0, 0)) == [False]
 
 
 def test_accepted_is_what_agrees_best_with_the_truth_in_voxels():

@@ -36,6 +36,7 @@ def _document(**changes):
         "default_architecture": "dilated",
         "self_test": {"agatston": 12, "seed": 1, "increment": 3, "matrix": 256, "pixel": 0.9, "noise": 12},
         "nets": [_net(plane) for plane in finding.Plane],
+        "joint": {"dilated": {"other": 0.6, "speck": 0.9}},
     }
     return {**document, **changes}
 
@@ -49,6 +50,7 @@ def _load(tmp_path, document):
 def test_a_valid_manifest_gives_the_science_its_specification(tmp_path):
     spec = _load(tmp_path, _document()).model_set().net_spec()
     assert spec.levels[finding.Plane.CORONAL] == finding.Levels(accept=0.5, low=0.1, high=0.3)
+    assert spec.joint == finding.Joint(other=0.6, speck=0.9)
     assert (spec.window, spec.spacing, spec.stride, spec.depth) == ((-200.0, 800.0), (1.5, 0.5, 0.5), 4, 120)
 
 
@@ -74,9 +76,7 @@ def test_text_that_is_no_json_is_a_model_error(tmp_path):
         ({"window": [800, -200]}, "window"),
         ({"stride": 0}, "above zero"),
         ({"stride": 8}, "same input"),
-        ({"levels": {"accept": 0.5, "low": 0.3, "high": 0.2}}, "must not fall"),
-        ({"levels": {"accept": 0.5, "low": 0.1, "high": 0.3, "speck": 0.05}}, "must not fall"),
-        ({"levels": {"accept": 0.5, "low": 0.1, "high": 0.3, "speck": 0.4}}, "must not fall"),
+        ({"levels": {"accept": 0.5, "low": 0.3, "high": 0.2}}, "must not lie above"),
         ({"levels": {"accept": 1.5, "low": 0.1, "high": 0.3}}, r"\(0, 1\]"),
         ({"levels": {"accept": 0.5, "low": 0.0, "high": 0.3}}, r"\(0, 1\]"),
         ({"levels": {"accept": "NaN", "low": 0.1, "high": 0.3}}, "accept"),
@@ -87,6 +87,23 @@ def test_a_net_stated_wrongly_is_refused(tmp_path, changes, said):
     nets = [{**_net("axial"), **changes}, _net("sagittal"), _net("coronal")]
     with pytest.raises(errors.ModelError, match=said):
         _load(tmp_path, _document(nets=nets))
+
+
+@pytest.mark.parametrize(
+    ("joint", "said"),
+    [
+        ({}, "dilated: no thresholds on what its nets say together"),
+        ({"dilated": {"other": 0.9, "speck": 0.8}}, "must not lie below"),
+        ({"dilated": {"other": 0.0, "speck": 0.8}}, r"\(0, 1\]"),
+        ({"dilated": {"other": 0.5, "speck": 1.5}}, r"\(0, 1\]"),
+        ({"dilated": {"other": "NaN", "speck": 0.8}}, "joint.dilated.other"),
+        ({"dilated": {"other": 0.5}}, "joint.dilated.speck"),
+        ({name: {"other": 0.5, "speck": 0.8} for name in ("dilated", "plain")}, "no nets for plain"),
+    ],
+)
+def test_joint_thresholds_stated_wrongly_or_not_at_all_are_refused(tmp_path, joint, said):
+    with pytest.raises(errors.ModelError, match=said):
+        _load(tmp_path, _document(joint=joint))
 
 
 def test_two_nets_for_one_plane_are_refused(tmp_path):
@@ -141,22 +158,24 @@ def test_an_unknown_architecture_is_a_model_error(tmp_path):
         _load(tmp_path, _document()).model_set("plain")
 
 
-@pytest.mark.parametrize("other", [1, 3])
+@pytest.mark.parametrize("other", [1, 2, 4])
 def test_another_schema_is_refused(tmp_path, other):
     with pytest.raises(errors.ModelError, match=f"schema {other}.*choose them anew"):
         _load(tmp_path, _document(schema=other))
 
 
 def test_the_digest_changes_with_weights_thresholds_and_profile_but_not_with_the_recipe(tmp_path):
-    def digest(profile=finding.Profile.DEFAULT, **changes):
+    def digest(profile=finding.Profile.DEFAULT, speck=0.9, **changes):
         nets = [{**_net("axial"), **changes}, _net("sagittal"), _net("coronal")]
-        return _load(tmp_path, _document(nets=nets)).model_set().digest(profile)
+        joint = {"dilated": {"other": 0.6, "speck": speck}}
+        return _load(tmp_path, _document(nets=nets, joint=joint)).model_set().digest(profile)
 
     usual = digest()
     assert digest(recipe={"command": "another"}) == usual
     others = {
         digest(finding.Profile.PAPER),
         digest(sha256="0b" * 32),
+        digest(speck=0.91),
         digest(levels={"accept": 0.5, "low": 0.11, "high": 0.3}),
     }
-    assert len(others | {usual}) == 4
+    assert len(others | {usual}) == 5

@@ -141,7 +141,7 @@ def test_thresholds_of_an_older_schema_are_not_taken_over(tmp_path):
     from training import export
 
     (tmp_path / "manifest.json").write_text(json.dumps({"schema": 1, "nets": []}))
-    with pytest.raises(SystemExit, match="schema 1, not 2: export into an empty folder"):
+    with pytest.raises(SystemExit, match="schema 1, not 3: export into an empty folder"):
         export.chosen_levels(tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_an_operating_point_stays_with_the_weights_it_was_chosen_for_only(tmp_pa
     stated = json.loads((models / "manifest.json").read_text())
     stated["operating_point"] = {"dilated": {"positives": 72}}
     (models / "manifest.json").write_text(json.dumps(stated))
-    before = export.operating_points(models)
+    before = export.of_architectures(models, "operating_point")
     assert export.still_true(before, stated["nets"], models) == stated["operating_point"]
     shutil.copy(models / "plain-axial.onnx", models / "dilated-axial.onnx")
     assert export.still_true(before, stated["nets"], models) == {}

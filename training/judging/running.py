@@ -19,7 +19,7 @@ ROWS = "rows.jsonl"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Say how scans are judged: by which nets, asked how; `levels` replaces the manifest's thresholds."""
+    """Say how scans are judged: by which nets, asked how; `levels` replace the manifest's, and put all in doubt."""
 
     models: pathlib.Path
     architectures: tuple[str, ...]
@@ -38,7 +38,7 @@ class Plan:
         if self.levels is None:
             return found
         nets = {plane: dataclasses.replace(net, levels=self.levels) for plane, net in found.nets.items()}
-        return dataclasses.replace(found, nets=nets)
+        return dataclasses.replace(found, nets=nets, joint=finding.DOUBT_ALL)
 
     def digests(self) -> Mapping[str, str]:
         """Return what decides each architecture's answers, as a digest."""

@@ -15,7 +15,10 @@ LEVEL = fusion.EXTENT
 """The paper's threshold, in every variant."""
 ALL = tuple(finding.Plane)
 NEVER = 2.0
-_LEVELS = {plane: finding.Levels(accept=LEVEL, low=NEVER, high=NEVER) for plane in ALL}
+_SPEC = finding.NetSpec(
+    levels=dict.fromkeys(ALL, finding.Levels(accept=LEVEL, low=NEVER, high=NEVER)),
+    joint=finding.Joint(other=NEVER, speck=NEVER),
+)
 
 Nets: TypeAlias = tuple[str, str]
 """A folder of models and an architecture in it."""
@@ -184,7 +187,7 @@ def _spacing_aware(
     found = candidates.find(scan, region & envelope if variant.envelope else region)
     place = np.searchsorted(answers.voxels, found.voxels)
     said = {plane: answers.probabilities[number, place] for number, plane in enumerate(ALL)}
-    fused = fusion.fuse(scan, found, said, _LEVELS, finding.Profile.DEFAULT)
+    fused = fusion.fuse(scan, found, said, _SPEC, finding.Profile.DEFAULT)
     return fused.lesions.mask(), bool(fused.doubts)
 
 
