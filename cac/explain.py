@@ -9,7 +9,7 @@ from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
 _ACCEPTED_FLAT = f"{_FLAT}: the 2D rule takes it for no lesion, but never drops it without a doubt."
-_TOGETHER = " Together they come to {together} at most on one voxel."
+_TOGETHER = " Together they come to {most} on its most suspect voxel; {limit} would be a doubt."
 _SPECK = " It is a speck such as noise makes, too small to score, so that doubt asks for more."
 _DOUBTS = {
     reasons.ReasonCode.ERASED_BY_SLABS: "The thin slices show a dense spot here that vanishes in the 3 mm average: "
@@ -40,7 +40,8 @@ def each(fused: fusion.Fusion, spec: finding.NetSpec) -> tuple[reasons.Reason, .
             why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT))
         else:
             rejection = _rejection(seen, stated)
-            more = _TOGETHER.format(together=_beside(*reach)) + (_SPECK if specks[number] else "")
+            most, limit = _apart(*reach)
+            more = _TOGETHER.format(most=most, limit=limit) + (_SPECK if specks[number] else "")
             why.append(dataclasses.replace(rejection, text=rejection.text + more))
     return tuple(why)
 
@@ -58,7 +59,7 @@ def _rejection(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plan
         reasons.ReasonCode.ONE_PLANE_ALONE,
         plane=alone,
         own=_beside(seen[alone], low[alone]),
-        high=f"{levels[alone].high:.3g}",
+        high=_beside(seen[alone], levels[alone].high),
         others=_against({plane: value for plane, value in seen.items() if plane is not alone}, low),
     )
 
@@ -75,13 +76,12 @@ def _disagreement(
     if not refusing:
         return f"Each plane accepts voxels of it, but none is accepted by all: {_against(seen, accept)}."
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
-    two = {plane: value for plane, value in seen.items() if value >= low[plane]}
     if sure:
         cause = f"one so high is a doubt ({_against(sure, high)})"
     elif reach[0] >= reach[1]:
         cause = f"together they come to {_beside(*reach)} on one voxel"
     else:
-        cause = f"two reach their threshold of doubt on one voxel ({_against(two, low)})"
+        cause = f"two are sure of calcium on one voxel ({_against(seen, low)})"
     return f"Not all planes accept it ({_against(refusing, accept)}), but {cause}."
 
 
@@ -109,9 +109,15 @@ def _against(seen: Mapping[finding.Plane, float], threshold: Mapping[finding.Pla
 
 
 def _beside(value: float, threshold: float) -> str:
-    """Write a comparison with as many digits as tell its sides apart: thresholds lie close to 1."""
-    told, limit = next(
-        (pair for n in range(3, 10) if len(set(pair := (f"{value:.{n}g}", f"{threshold:.{n}g}"))) > 1),
-        (f"{value:.3g}", f"{threshold:.3g}"),
-    )
+    """Write a comparison."""
+    told, limit = _apart(value, threshold)
     return f"{told} {'>=' if value >= threshold else '<'} {limit}"
+
+
+def _apart(value: float, threshold: float) -> tuple[str, str]:
+    """Write two probabilities with as many digits as tell them apart and from 1: thresholds lie close to it."""
+    for digits in range(3, 10):
+        told, limit = f"{value:.{digits}g}", f"{threshold:.{digits}g}"
+        if told != limit and (told != "1" or value == 1) and (limit != "1" or threshold == 1):
+            return told, limit
+    return f"{value:.3g}", f"{threshold:.3g}"

@@ -57,10 +57,10 @@ def fuse(
     accepted where all three planes call them calcium at all (`EXTENT`) and they reach 130 HU (a candidate the slabs
     erased has no such voxel), and from there as far as its voxels keep a mean of `GROWN` (the paper's own profile stops
     at the intersection). It is accepted if voxels are left after the 2D rule; else it is in doubt where one of its
-    voxels passes two planes' low thresholds, one plane's high one, or the one on what all say together, which is a
-    speck's own where it is one. `faded` (None for native slices) says that `scan` is slabs of thin ones, which overlap,
-    but 130 HU can leave something real in one of them only; and which of its voxels (flat) are all that is left of
-    more: a candidate with one is in doubt, for the nets never saw what it was.
+    voxels passes two planes' low thresholds, one plane's high one, or the joint one (a speck has its own). `faded`
+    (None for native slices) says that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real
+    in one of them only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt,
+    for the nets never saw what it was.
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU

@@ -67,14 +67,14 @@ class ReasonCode(StrEnum):
     FADED_BY_SLABS = "faded_by_slabs", "{count} dense spot(s) on the thin slices nearly vanish in the 3 mm average."
     # One candidate's decision; the doubts above stand for a candidate's too
     ALL_PLANES_ACCEPT = "all_planes_accept", "All three planes accept {voxels} voxel(s) of it: {planes}."
-    NO_PLANE_SUSPECTS = "no_plane_suspects", "No plane reaches its threshold of doubt: {planes}."
+    NO_PLANE_SUSPECTS = "no_plane_suspects", "No plane is sure of calcium: {planes}."
     ONE_PLANE_ALONE = (
         "one_plane_alone",
-        "Only the {plane} plane reaches its threshold of doubt ({own}; alone it must reach {high}): {others}.",
+        "Only the {plane} plane is sure of calcium ({own}), but not as sure as one alone must be ({high}): {others}.",
     )
     PLANES_APART = (
         "planes_apart",
-        "Planes reach their thresholds of doubt, but no two of them on one voxel: {planes}.",
+        "Planes are sure of calcium, but no two of them of the same voxel: {planes}.",
     )
     FLAT_OBJECT = (
         "flat_object",

@@ -18,13 +18,11 @@ CERTAIN = 10.0
 """Agatston score from which a positive takes the whole margin."""
 LOW, HIGH = 0.99, 0.9999
 """What two nets, or one, call calcium at these is always doubted: such thresholds are not searched, but set."""
-MOST = 1 / (1 + math.exp(-joint.MOST / 3))
-"""The joint threshold never lies above this: what two nets are sure of reaches it whatever the third one says."""
 LEAST = -4.0
-"""Least joint logit, and least threshold, of what counts as seen: lower, and all that is dense would be in doubt."""
-SPECK = np.arange(LEAST, 3.6, 0.25)
+"""Least joint logit of what counts as seen, and least threshold: lower, and all that is dense would be in doubt."""
+SPECK = np.arange(0.7 * joint.MOST, LEAST - 0.1, -0.25)
 """A speck's thresholds tried, as logits. Specks score nothing, so that hardly a positive shows in them alone and binds
-them: the last one does, 0.97 in all three planes."""
+them: the first one, `joint.SPECKS_CEILING`, does."""
 ACCEPT = np.arange(0.0, 7.0, 0.5)
 """Thresholds tried for what is accepted, as logits, from 0.5 to 0.9985. They may lie far above 0.5: training shows
 calcium a hundred times too often."""
@@ -38,9 +36,8 @@ class Scan:
     """Hold what the thresholds can change of one scan.
 
     `logits` (voxel, plane) of its candidates' voxels, of which those suffice that no other reaches in every plane, and
-    which of the voxels are of a `speck`; for a positive only its true lesions', without those that the 2D rule drops.
-    `settled`: the scan is not ABSENT whatever the thresholds. `margin`: by how much lower a positive's logits must
-    still be seen.
+    which of the voxels are of a `speck`; for a positive only its true lesions'. `settled`: the scan is not ABSENT
+    whatever the thresholds. `margin`: by how much lower a positive's logits must still be seen.
     """
 
     positive: bool
@@ -56,7 +53,7 @@ class Scan:
     @property
     def findable(self) -> bool:
         """Tell whether there are thresholds at which it is doubted, lowered by its margin."""
-        return _highest([self.lowered()], LEAST) is not None
+        return self.settled or _highest([self.lowered()], LEAST) is not None
 
     @property
     def sure(self) -> bool:
@@ -83,14 +80,14 @@ def choose(scans: Sequence[Scan]) -> finding.Joint | None:
 
     For each threshold of specks the other one is as high as every positive, lowered by its margin, is still doubted.
     Of those that exclude most the highest is taken, and both then go down half way to the surest zero scan that they
-    exclude: as cautious as is nearly free.
+    exclude: as cautious as is nearly free. What no zero scan was held against gets no higher than it must.
     """
-    # Where the 2D rule leaves nothing of a positive's lesions, no threshold can help; the caller counts those.
-    positives = [scan.lowered() for scan in scans if scan.positive and len(scan.logits)]
+    # Without a voxel there is nothing to see; the caller counts such as lost.
+    positives = [scan.lowered() for scan in scans if scan.positive and not scan.settled and len(scan.logits)]
     if not positives:
         return None
     zeros = [scan for scan in scans if not scan.positive]
-    pairs = [pair for speck in SPECK[::-1] if (pair := _highest(positives, float(speck)))]
+    pairs = [pair for speck in SPECK if (pair := _highest(positives, float(speck)))]
     if not pairs:
         return None
     best = max(pairs, key=lambda pair: sum(excluded(zeros, pair)))  # the first of equals
@@ -102,15 +99,15 @@ def choose(scans: Sequence[Scan]) -> finding.Joint | None:
 
 
 def _lowered(level: float, left: Sequence[Scan], *, speck: bool) -> float:
-    """Return a threshold, a logit, half way down to the surest of the scans that it excludes."""
-    surest = max((scan.most(speck=speck) for scan in left), default=-math.inf)
-    return (level + surest) / 2 if surest > -math.inf else level
+    """Return a threshold, a logit, half way down to the surest of the scans that it excludes, but not below LEAST."""
+    surest = max((scan.most(speck=speck) for scan in left), default=LEAST)
+    return max((level + surest) / 2, LEAST) if surest > LEAST else LEAST
 
 
 def _highest(positives: Sequence[Scan], speck: float) -> finding.Joint | None:
     """Return a threshold of specks, a logit, with the highest other one at which every positive is doubted, if any."""
     needed = [scan.most(speck=False) for scan in positives if not scan.sure and scan.most(speck=True) < speck]
-    other = min([speck, logit(MOST), *needed])
+    other = min([speck, logit(joint.CEILING), *needed])
     return None if other < LEAST else finding.Joint(other=probability(other), speck=probability(speck))
 
 
@@ -120,8 +117,8 @@ def logit(level: float) -> float:
 
 
 def probability(value: float) -> float:
-    """Return a logit's probability, as the manifest states it."""
-    return round(1 / (1 + math.exp(-value)), 7)
+    """Return a logit's probability as the manifest states it, rounded down: to doubt more, not less."""
+    return math.floor(1e7 / (1 + math.exp(-value))) / 1e7
 
 
 def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:

@@ -129,7 +129,7 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
     if chosen is None:
         raise ValueError("Nothing is written: no thresholds find the positives; the nets need more training.")
     absent = levels.excluded([scan for _, scan in positives], chosen)
-    lost = [row for (row, _), out in zip(positives, absent, strict=True) if out]
+    lost = [row for (row, scan), out in zip(positives, absent, strict=True) if out or not scan.findable]
     missed = tuple(sorted({row.patient for row in lost}))
     if len(missed) > wanted.missed:
         raise ValueError(
@@ -138,7 +138,7 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
         )
     enough(people, wanted, len(missed))
     # What each plane accepts on one voxel is to reach the joint threshold too.
-    accept = round(max(levels.probability(_accept(judged)), chosen.other), 7)
+    accept = max(levels.probability(_accept(judged)), chosen.other)
     claimed = [_claimed(row, accept) for row in judged if not row.positive]
     zeros = [dataclasses.replace(scan, settled=scan.settled or own) for scan, own in zip(zeros, claimed, strict=True)]
     return Chosen(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pydantic
 
-from cac import finding
+from cac import finding, joint
 from triage import errors
 
 SCHEMA = 3
@@ -175,11 +175,7 @@ class Manifest:
             inputs = {(net.window, net.spacing, net.stride, net.depth) for net in nets}
             _demand(len(inputs) == 1, f"{architecture}: its nets do not read the same input")
         for architecture in self.architectures:
-            joint = self.joint.get(architecture)
-            if joint is None:
-                raise ValueError(f"{architecture}: no thresholds on what its nets say together (joint)")
-            _demand(_probable(joint), f"{architecture}: joint thresholds must lie in (0, 1]")
-            _demand(joint.other <= joint.speck, f"{architecture}: specks' joint threshold must not lie below the other")
+            _check_joint(architecture, self.joint.get(architecture))
         strangers = sorted({*self.operating_point, *self.joint} - set(self.architectures))
         _demand(not strangers, f"thresholds or an operating point but no nets for {', '.join(strangers)}")
         _demand(self.default_architecture in self.architectures, f"no nets for {self.default_architecture!r}")
@@ -208,6 +204,19 @@ def load(path: pathlib.Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise errors.ModelError(f"The manifest {path} is not valid: {place}: {first['msg']}.") from error
+
+
+def _check_joint(architecture: str, stated: finding.Joint | None) -> None:
+    if stated is None:
+        raise ValueError(f"{architecture}: no thresholds on what its nets say together (joint)")
+    _demand(_probable(stated), f"{architecture}: joint thresholds must lie in (0, 1]")
+    _demand(stated.other <= stated.speck, f"{architecture}: specks' joint threshold must not lie below the other")
+    ceilings = (joint.CEILING, joint.SPECKS_CEILING)
+    reachable = stated.other <= ceilings[0] and stated.speck <= ceilings[1]
+    _demand(
+        reachable,
+        f"{architecture}: joint thresholds must not lie above {ceilings[0]:.7f} ({ceilings[1]:.7f} for specks)",
+    )
 
 
 def _probable(thresholds: finding.Levels | finding.Joint) -> bool:

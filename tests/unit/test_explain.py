@@ -60,7 +60,7 @@ def test_a_speck_is_held_against_its_own_threshold_and_says_so() -> None:
     status, reason = why(scan_of(speck, hu=190), 0.3, 0.3, 0.3, spec=spec)
     assert (status, reason.code) == (Status.REJECTED, Code.NO_PLANE_SUSPECTS)
     assert reason.text.endswith(
-        "coronal 0.3 < 0.7. Together they come to 0.3 < 0.4 at most on one voxel. "
+        "coronal 0.3 < 0.7. Together they come to 0.3 on its most suspect voxel; 0.4 would be a doubt. "
         "It is a speck such as noise makes, too small to score, so that doubt asks for more."
     )
     assert "too small" not in why(scan_of(CUBE), 0.1, 0.1, 0.0, spec=spec)[1].text
@@ -70,7 +70,10 @@ def test_a_speck_is_held_against_its_own_threshold_and_says_so() -> None:
 def test_a_plane_that_stands_alone_is_named_and_so_are_those_that_said_no(alone: finding.Plane) -> None:
     status, reason = why(scan_of(CUBE), *(0.7 if plane is alone else 0.1 for plane in Plane))
     assert (status, reason.code) == (Status.REJECTED, Code.ONE_PLANE_ALONE)
-    assert f"Only the {alone} plane reaches its threshold of doubt (0.7 >= 0.2; alone it must reach 0.8)" in reason.text
+    assert (
+        f"Only the {alone} plane is sure of calcium (0.7 >= 0.2), but not as sure as one alone must be" in reason.text
+    )
+    assert "must be (0.7 < 0.8): " in reason.text
     assert all(f"{plane} 0.1 < 0.2" in reason.text for plane in Plane if plane is not alone)
 
 
@@ -79,7 +82,7 @@ def test_planes_that_suspect_different_voxels_say_so() -> None:
     left[:, :, 2], right[:, :, 3] = 0.7, 0.3
     status, reason = why(scan_of(CUBE), left, right, 0.1)
     assert (status, reason.code) == (Status.REJECTED, Code.PLANES_APART)
-    assert "no two of them on one voxel: axial 0.7 >= 0.2, sagittal 0.3 >= 0.2, coronal 0.1 < 0.2" in reason.text
+    assert "no two of them of the same voxel: axial 0.7 >= 0.2, sagittal 0.3 >= 0.2, coronal 0.1 < 0.2" in reason.text
 
 
 def test_a_2d_object_that_all_planes_accept_is_doubted_for_that_where_slices_overlap() -> None:
@@ -103,7 +106,10 @@ def test_a_2d_object_without_overlap_is_doubted_for_that() -> None:
 @pytest.mark.parametrize(
     ("answers", "sentence"),
     [
-        ((0.3, 0.25, 0.1), "two reach their threshold of doubt on one voxel (axial 0.3 >= 0.2, sagittal 0.25 >= 0.2)"),
+        (
+            (0.3, 0.25, 0.1),
+            "two are sure of calcium on one voxel (axial 0.3 >= 0.2, sagittal 0.25 >= 0.2, coronal 0.1 < 0.2)",
+        ),
         ((0.9, 0.1, 0.1), "(sagittal 0.1 < 0.5, coronal 0.1 < 0.5), but one so high is a doubt (axial 0.9 >= 0.8)"),
         ((0.9, 0.9, 0.4), "Not all planes accept it (coronal 0.4 < 0.5)"),
     ],
@@ -171,6 +177,20 @@ def test_probabilities_close_to_their_threshold_are_told_apart() -> None:
     assert status is Status.DOUBT
     assert "sagittal 0.9996 < 0.9997" in reason.text
     assert "axial 1 >= 0.9999996" in reason.text
+
+
+def test_a_plane_that_is_nearly_as_sure_as_one_alone_must_be_is_not_told_to_be_so() -> None:
+    shipped = spec_of(0.95, 0.99, 0.9999)
+    status, reason = why(scan_of(CUBE), 0.9998, 0.01, 0.001, spec=shipped)
+    assert status is Status.REJECTED
+    assert "sure of calcium (0.9998 >= 0.99), but not as sure as one alone must be (0.9998 < 0.9999)" in reason.text
+
+
+def test_a_joint_threshold_is_told_as_it_was_compared_in_single_precision() -> None:
+    together = float(np.float32(0.45))  # the three planes' common answer is what they come to
+    status, reason = why(scan_of(CUBE), 0.45, 0.45, 0.45, spec=spec_of(0.5, 0.9, 0.95, other=together + 1e-9))
+    assert status is Status.DOUBT
+    assert "together they come to 0.45 >= 0.45" in reason.text
 
 
 def test_a_comparison_is_told_as_it_was_made_in_single_precision() -> None:

@@ -1,52 +1,15 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
-from cac import candidates, components, finding, fusion, reasons, volume
+from cac import candidates, components, finding, fusion, reasons
+from tests import fusing
 
-NEVER = finding.Joint(other=1.0, speck=1.0)
-
-
-def spec_of(accept: float, low: float, high: float, joint: finding.Joint = NEVER) -> finding.NetSpec:
-    """Return thresholds that are the same in each plane; unless named, none on what the planes say together."""
-    levels = finding.Levels(accept=accept, low=low, high=high)
-    return finding.NetSpec(levels=dict.fromkeys(finding.Plane, levels), joint=joint)
-
-
-SPEC = spec_of(0.5, 0.2, 0.8)
-SHAPE = (6, 12, 12)
 Status, Code = finding.CandidateStatus, reasons.ReasonCode
-CUBE = (slice(1, 3), slice(2, 4), slice(2, 4))
-FLAT = (slice(4, 5), slice(8, 10), slice(8, 10))
-
-
-def scan_of(*places: tuple[slice, ...], overlap: bool = True, pixel: float = 0.5, hu: float = 300) -> volume.Volume:
-    values = np.zeros(SHAPE, dtype=np.float32)
-    for place in places:
-        values[place] = hu
-    return volume.Volume(hu=values, spacing=(1.5 if overlap else 3.0, pixel, pixel), thickness=3.0)
-
-
-def judge(
-    scan: volume.Volume,
-    axial: float | np.ndarray,
-    sagittal: float | np.ndarray,
-    coronal: float | np.ndarray,
-    profile: finding.Profile = finding.Profile.DEFAULT,
-    spec: finding.NetSpec = SPEC,
-    faded: np.ndarray | None = None,
-) -> fusion.Fusion:
-    """Fuse answers given as one number or as a map of the scan's shape."""
-    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
-    maps = zip(finding.Plane, (axial, sagittal, coronal), strict=True)
-    answers = {p: np.broadcast_to(np.float32(m), SHAPE).reshape(-1)[found.voxels] for p, m in maps}
-    return fusion.fuse(scan, found, answers, spec, profile, faded)
 
 
 def test_a_candidate_that_all_planes_accept_is_a_lesion() -> None:
-    scan = scan_of(CUBE)
-    fused = judge(scan, 0.5, 0.5, 0.5)
+    scan = fusing.scan_of(fusing.CUBE)
+    fused = fusing.judge(scan, 0.5, 0.5, 0.5)
     assert fused.status == (Status.ACCEPTED,)
     np.testing.assert_array_equal(fused.lesions.mask(), scan.hu >= 130)
     assert not fused.doubt_mask.any()
@@ -66,7 +29,7 @@ def test_a_candidate_that_all_planes_accept_is_a_lesion() -> None:
 def test_disagreement_decides_between_doubt_and_rejection(
     axial: float, sagittal: float, coronal: float, status: Status
 ) -> None:
-    fused = judge(scan_of(CUBE), axial, sagittal, coronal)
+    fused = fusing.judge(fusing.scan_of(fusing.CUBE), axial, sagittal, coronal)
     assert fused.status == (status,)
     assert fused.doubt == (Code.CANDIDATE_IN_DOUBT if status is Status.DOUBT else None,)
     assert fused.doubt_mask.any() == (status is Status.DOUBT)
@@ -74,89 +37,20 @@ def test_disagreement_decides_between_doubt_and_rejection(
 
 
 def test_two_planes_doubt_a_candidate_where_they_suspect_the_same_voxel() -> None:
-    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
-    left, right = np.zeros((2, *SHAPE), dtype=np.float32)
+    scan = fusing.scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    left, right = np.zeros((2, *fusing.SHAPE), dtype=np.float32)
     left[:, :, 2:5], right[:, :, 5:9] = 0.45, 0.45
-    assert judge(scan, left, right, 0.0).status == (Status.REJECTED,)
+    assert fusing.judge(scan, left, right, 0.0).status == (Status.REJECTED,)
     right[2, 3, 4] = 0.2
-    assert judge(scan, left, right, 0.0).status == (Status.DOUBT,)
-
-
-def together(other: float, speck: float) -> finding.NetSpec:
-    """Return thresholds of which those on what the planes say together are in reach."""
-    return spec_of(0.5, 0.95, 0.99, finding.Joint(other=other, speck=speck))
-
-
-@pytest.mark.parametrize(
-    ("answers", "status"),
-    [
-        ((0.4, 0.4, 0.4), Status.DOUBT),
-        ((0.39, 0.39, 0.39), Status.REJECTED),
-        ((0.9, 0.4, 0.05), Status.DOUBT),  # odds of 9, 2/3 and 1/19 have a geometric mean of 0.68: more than 2/3
-        ((0.9, 0.4, 0.04), Status.REJECTED),
-        ((0.94, 0.94, 0.0), Status.DOUBT),  # a plane's no counts as 1/148 at least
-        ((0.94, 0.01, 0.0), Status.REJECTED),
-    ],
-)
-def test_what_the_planes_say_of_a_voxel_together_is_a_doubt(answers: tuple[float, ...], status: Status) -> None:
-    assert judge(scan_of(CUBE), *answers, spec=together(0.4, 0.4)).status == (status,)
-
-
-def test_what_the_planes_say_of_different_voxels_is_not_added_up() -> None:
-    scan, values = scan_of(CUBE), np.full((3, *SHAPE), 0.1, dtype=np.float32)
-    for plane, column in enumerate((2, 3, 3)):
-        values[plane, :, :, column] = 0.45
-    assert judge(scan, *values, spec=together(0.3, 0.3)).status == (Status.REJECTED,)
-    values[0, 1, 2, 3] = 0.45
-    assert judge(scan, *values, spec=together(0.3, 0.3)).status == (Status.DOUBT,)
-
-
-@pytest.mark.parametrize(
-    ("columns", "answer", "status"),
-    [(3, 0.69, Status.REJECTED), (3, 0.7, Status.DOUBT), (4, 0.3, Status.DOUBT), (4, 0.29, Status.REJECTED)],
-)
-def test_a_speck_has_a_joint_threshold_of_its_own(columns: int, answer: float, status: Status) -> None:
-    # 3 pixels of 0.25 mm2 in a slice score nothing, 4 do. Of 0.7 no voxel is accepted.
-    scan = scan_of((slice(1, 3), slice(2, 3), slice(2, 2 + columns)), hu=190)
-    joint = finding.Joint(other=0.2999, speck=0.6999)
-    fused = judge(scan, answer, answer, answer, spec=spec_of(0.9, 0.95, 0.99, joint))
-    assert fused.status == (status,)
-    assert fused.specks.tolist() == [columns == 3]
-    assert fused.together.tolist() == [pytest.approx(answer)]
-
-
-@pytest.mark.parametrize("answers", [(0.96, 0.96, 0.0), (0.0, 0.0, 0.995)])
-def test_a_speck_that_two_planes_or_one_are_sure_of_is_in_doubt(answers: tuple[float, ...]) -> None:
-    scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 3)), hu=190)
-    assert judge(scan, *answers, spec=together(0.9, 0.9)).status == (Status.DOUBT,)
-
-
-def test_on_slabs_nothing_is_a_speck() -> None:
-    scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 3)), hu=190)
-    assert judge(scan, 0.4, 0.4, 0.4, spec=together(0.3, 0.7)).status == (Status.REJECTED,)
-    nothing = np.array([], dtype=np.int64)
-    assert judge(scan, 0.4, 0.4, 0.4, spec=together(0.3, 0.7), faded=nothing).status == (Status.DOUBT,)
-
-
-def test_a_speck_that_each_plane_accepts_is_in_doubt_whatever_its_own_threshold() -> None:
-    voxels = [np.zeros(SHAPE, dtype=np.float32) for _ in finding.Plane]
-    for column, own in enumerate(voxels, 2):
-        own[:, :, column] = 0.5
-    scan = scan_of((slice(1, 2), slice(2, 3), slice(2, 5)), hu=190)
-    assert judge(scan, *voxels, spec=together(0.9, 0.9)).status == (Status.DOUBT,)
-
-
-def test_thresholds_that_nobody_chose_doubt_all() -> None:
-    spec = dataclasses.replace(SPEC, joint=finding.NetSpec(levels={}).joint)
-    assert judge(scan_of(CUBE), 0.0, 0.0, 0.0, spec=spec).status == (Status.DOUBT,)
+    assert fusing.judge(scan, left, right, 0.0).status == (Status.DOUBT,)
 
 
 def test_planes_that_accept_different_voxels_accept_nothing() -> None:
-    left = np.zeros(SHAPE, dtype=np.float32)
+    left = np.zeros(fusing.SHAPE, dtype=np.float32)
     left[:, :, 2] = 0.9
-    right = np.zeros(SHAPE, dtype=np.float32)
+    right = np.zeros(fusing.SHAPE, dtype=np.float32)
     right[:, :, 3] = 0.9
-    assert judge(scan_of(CUBE), left, right, right).status == (Status.DOUBT,)
+    assert fusing.judge(fusing.scan_of(fusing.CUBE), left, right, right).status == (Status.DOUBT,)
 
 
 @pytest.mark.parametrize(
@@ -171,29 +65,29 @@ def test_planes_that_accept_different_voxels_accept_nothing() -> None:
 def test_a_lesion_reaches_from_where_all_planes_agree_as_far_as_their_mean_allows(
     others: float, profile: finding.Profile, voxels: int
 ) -> None:
-    part = np.zeros(SHAPE, dtype=np.float32)
+    part = np.zeros(fusing.SHAPE, dtype=np.float32)
     part[1:3, 2:4, 2:4] = 0.9
     rest = np.where(part > 0, np.float32(0.9), np.float32(others))
-    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
-    fused = judge(scan, part, rest, rest, profile)
+    scan = fusing.scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    fused = fusing.judge(scan, part, rest, rest, profile)
     assert fused.status == (Status.ACCEPTED,)
     assert fused.lesions.sizes.tolist() == [voxels]
     assert fused.agreed.tolist() == [8]
 
 
 def test_a_lesion_does_not_reach_what_the_planes_call_calcium_beyond_a_gap() -> None:
-    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
-    sure = np.full(SHAPE, 0.9, dtype=np.float32)
+    scan = fusing.scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    sure = np.full(fusing.SHAPE, 0.9, dtype=np.float32)
     sure[:, :, 5] = 0.1
-    beyond = np.where(np.arange(SHAPE[2]) > 5, np.float32(0.4), sure)
-    assert judge(scan, sure, sure, beyond).lesions.sizes.tolist() == [3 * 4]
+    beyond = np.where(np.arange(fusing.SHAPE[2]) > 5, np.float32(0.4), sure)
+    assert fusing.judge(scan, sure, sure, beyond).lesions.sizes.tolist() == [3 * 4]
 
 
 def test_what_all_planes_call_other_tissue_is_no_part_of_an_accepted_lesion() -> None:
-    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 4)), (slice(4, 6), slice(2, 4), slice(8, 10)))
-    everywhere = np.full(SHAPE, 0.9, dtype=np.float32)
-    left = np.where(np.arange(SHAPE[2]) < 6, everywhere, np.float32(0))
-    fused = judge(scan, left, everywhere, everywhere)
+    scan = fusing.scan_of((slice(1, 3), slice(2, 4), slice(2, 4)), (slice(4, 6), slice(2, 4), slice(8, 10)))
+    everywhere = np.full(fusing.SHAPE, 0.9, dtype=np.float32)
+    left = np.where(np.arange(fusing.SHAPE[2]) < 6, everywhere, np.float32(0))
+    fused = fusing.judge(scan, left, everywhere, everywhere)
     assert fused.status == (Status.ACCEPTED, Status.DOUBT)
     assert fused.lesions.sizes.tolist() == [8]
 
@@ -202,7 +96,7 @@ def test_what_all_planes_call_other_tissue_is_no_part_of_an_accepted_lesion() ->
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_lone_2d_object_is_no_lesion_but_a_doubt_where_slices_overlap(axis: int, pixel: float) -> None:
     place = tuple(slice(2, 3) if each == axis else slice(2, 4) for each in range(3))
-    fused = judge(scan_of(place, pixel=pixel), 0.9, 0.9, 0.9)
+    fused = fusing.judge(fusing.scan_of(place, pixel=pixel), 0.9, 0.9, 0.9)
     assert fused.status == (Status.DOUBT,)
     assert fused.doubt == (Code.CANDIDATE_IN_DOUBT,)
     assert fused.lesions.count == 0
@@ -210,7 +104,7 @@ def test_a_lone_2d_object_is_no_lesion_but_a_doubt_where_slices_overlap(axis: in
 
 
 def test_a_lone_2d_object_is_a_doubt_where_slices_do_not_overlap() -> None:
-    fused = judge(scan_of(FLAT, overlap=False), 0.9, 0.9, 0.9)
+    fused = fusing.judge(fusing.scan_of(fusing.FLAT, overlap=False), 0.9, 0.9, 0.9)
     assert fused.status == (Status.DOUBT,)
     assert fused.doubt == (Code.THIN_LESION,)
     assert [reason.code for reason in fused.doubts] == [Code.THIN_LESION]
@@ -218,81 +112,83 @@ def test_a_lone_2d_object_is_a_doubt_where_slices_do_not_overlap() -> None:
 
 
 def test_the_paper_drops_2d_objects_on_any_stack() -> None:
-    assert judge(scan_of(FLAT, overlap=False), 0.9, 0.9, 0.9, finding.Profile.PAPER).status == (Status.REJECTED,)
+    assert fusing.judge(fusing.scan_of(fusing.FLAT, overlap=False), 0.9, 0.9, 0.9, finding.Profile.PAPER).status == (
+        Status.REJECTED,
+    )
 
 
 def test_a_2d_object_beside_a_lesion_counts_where_slices_do_not_overlap() -> None:
-    fused = judge(scan_of(CUBE, FLAT, overlap=False), 0.9, 0.9, 0.9)
+    fused = fusing.judge(fusing.scan_of(fusing.CUBE, fusing.FLAT, overlap=False), 0.9, 0.9, 0.9)
     assert fused.status == (Status.ACCEPTED, Status.ACCEPTED)
     assert fused.lesions.count == 2
     assert not fused.doubt_mask.any()
 
 
 def test_a_thick_candidate_of_which_one_slice_is_agreed_on_is_a_doubt() -> None:
-    one = np.zeros(SHAPE, dtype=np.float32)
+    one = np.zeros(fusing.SHAPE, dtype=np.float32)
     one[1] = 0.9
-    fused = judge(scan_of(CUBE), one, one, 0.9 * (one > 0) + 0.5 * (one == 0))
+    fused = fusing.judge(fusing.scan_of(fusing.CUBE), one, one, 0.9 * (one > 0) + 0.5 * (one == 0))
     assert fused.doubt == (Code.CANDIDATE_IN_DOUBT,)
 
 
 def test_a_candidate_the_slabs_erased_is_in_doubt_whatever_the_nets_say() -> None:
-    scan = scan_of(CUBE, hu=120)
+    scan = fusing.scan_of(fusing.CUBE, hu=120)
     found = components.find(scan.hu > 100)
     for value in (0.0, 0.9):
         answers = {plane: np.full(found.voxels.size, value, dtype=np.float32) for plane in finding.Plane}
-        fused = fusion.fuse(scan, found, answers, SPEC, finding.Profile.DEFAULT)
+        fused = fusion.fuse(scan, found, answers, fusing.SPEC, finding.Profile.DEFAULT)
         assert fused.doubt == (Code.ERASED_BY_SLABS,)
         assert fused.lesions.count == 0
 
 
 def test_a_candidate_that_the_slabs_all_but_erased_is_in_doubt_unless_the_nets_accept_it() -> None:
-    scan = scan_of(CUBE)
+    scan = fusing.scan_of(fusing.CUBE)
     found = components.find(scan.hu >= 130)
     for value, doubt in ((0.0, Code.FADED_BY_SLABS), (0.9, None)):
         answers = {plane: np.full(found.voxels.size, value, dtype=np.float32) for plane in finding.Plane}
-        fused = fusion.fuse(scan, found, answers, SPEC, finding.Profile.DEFAULT, found.voxels[:1])
+        fused = fusion.fuse(scan, found, answers, fusing.SPEC, finding.Profile.DEFAULT, found.voxels[:1])
         assert fused.doubt == (doubt,)
         assert fused.doubt_mask.any() == (doubt is not None)
 
 
 def test_a_lesion_reaches_as_far_as_all_planes_call_it_calcium_at_all() -> None:
-    scan = scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
-    part = np.full(SHAPE, 0.6, dtype=np.float32)
+    scan = fusing.scan_of((slice(1, 3), slice(2, 4), slice(2, 9)))
+    part = np.full(fusing.SHAPE, 0.6, dtype=np.float32)
     part[:, :, 2] = 0.95
     part[:, :, 7] = 0.2
-    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    found = candidates.find(scan, np.ones(fusing.SHAPE, dtype=bool))
     answers = {plane: part.reshape(-1)[found.voxels] for plane in finding.Plane}
-    strict = spec_of(0.9, 0.9, 0.99)
+    strict = fusing.spec_of(0.9, 0.9, 0.99)
     fused = fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT)
     assert fused.status == (Status.ACCEPTED,)
     assert fused.lesions.sizes.tolist() == [5 * 4]  # columns 2 to 6; column 8 lies beyond the gap
 
 
 def test_the_paper_profile_accepts_at_one_half_whatever_the_manifest_says() -> None:
-    scan = scan_of(CUBE)
-    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    scan = fusing.scan_of(fusing.CUBE)
+    found = candidates.find(scan, np.ones(fusing.SHAPE, dtype=bool))
     answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
-    strict = spec_of(0.9, 0.9, 0.99)
+    strict = fusing.spec_of(0.9, 0.9, 0.99)
     for profile, status in ((finding.Profile.PAPER, Status.ACCEPTED), (finding.Profile.DEFAULT, Status.REJECTED)):
         assert fusion.fuse(scan, found, answers, strict, profile).status == (status,)
 
 
 def test_what_each_plane_accepts_is_in_doubt_though_thresholds_of_doubt_lie_above_and_no_voxel_is_shared() -> None:
-    found = candidates.find(scan := scan_of(CUBE), np.ones(SHAPE, dtype=bool))
+    found = candidates.find(scan := fusing.scan_of(fusing.CUBE), np.ones(fusing.SHAPE, dtype=bool))
     answers = {plane: np.zeros(found.voxels.size, dtype=np.float32) for plane in finding.Plane}
     for place, plane in enumerate(finding.Plane):
         answers[plane][place] = 0.6
-    late = spec_of(0.5, 0.9, 0.99)
+    late = fusing.spec_of(0.5, 0.9, 0.99)
     assert fusion.fuse(scan, found, answers, late, finding.Profile.DEFAULT).doubt == (Code.CANDIDATE_IN_DOUBT,)
 
 
 def test_planes_that_are_surest_of_neighbouring_voxels_accept_a_candidate_on_which_they_agree() -> None:
-    scan = scan_of(CUBE)
-    found = candidates.find(scan, np.ones(SHAPE, dtype=bool))
+    scan = fusing.scan_of(fusing.CUBE)
+    found = candidates.find(scan, np.ones(fusing.SHAPE, dtype=bool))
     answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
     for place, plane in enumerate(finding.Plane):
         answers[plane][place] = 0.95
-    strict = spec_of(0.9, 0.5, 0.99)
+    strict = fusing.spec_of(0.9, 0.5, 0.99)
     assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.ACCEPTED,)
     answers[finding.Plane.CORONAL][:] = 0.6
     assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.DOUBT,)

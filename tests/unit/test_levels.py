@@ -92,6 +92,40 @@ def test_specks_have_a_threshold_of_their_own_that_the_positives_bind_too():
     assert levels.excluded(scans[1:], bound) == [False] * 3
 
 
+def test_a_positive_seen_in_a_speck_alone_is_not_lost_by_the_thresholds_of_all_else():
+    small = scan(positive=True, logits=[[2.0] * 3], specks=[True], margin=0)
+    scans = [small, scan(positive=True, logits=[[12.0] * 3]), scan(positive=False, logits=[[1.6] * 3])]
+    chosen = levels.choose(scans)
+    assert levels.excluded([small], chosen) == [False]
+    assert chosen.other <= chosen.speck
+
+
+def test_both_thresholds_go_down_half_way_and_specks_keep_the_higher_one():
+    sure = scan(positive=True, logits=[[12.0] * 3])
+    noisy = levels.choose([sure, scan(positive=False, logits=[[1.0] * 3, [1.5] * 3], specks=[False, True])])
+    assert [levels.logit(each) for each in (noisy.other, noisy.speck)] == pytest.approx([4 / 3, 2.5], abs=1e-5)
+    quiet = levels.choose([sure, scan(positive=False, logits=[[1.0] * 3, [-9.0] * 3], specks=[False, True])])
+    assert [levels.logit(each) for each in (quiet.other, quiet.speck)] == pytest.approx([4 / 3] * 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("zeros", [[], [scan(positive=False, logits=[[4.6] * 3])], [scan(positive=False, logits=[])]])
+def test_where_no_zero_scan_tells_how_high_a_threshold_may_lie_all_is_doubted(zeros):
+    chosen = levels.choose([scan(positive=True, logits=[[12.0] * 3]), *zeros])
+    assert [levels.logit(each) for each in (chosen.other, chosen.speck)] == pytest.approx([levels.LEAST] * 2, abs=1e-4)
+
+
+def test_zeros_without_specks_say_nothing_of_these():
+    chosen = levels.choose([scan(positive=True, logits=[[12.0] * 3]), scan(positive=False, logits=[[-1.0] * 3])])
+    assert chosen.speck == chosen.other
+
+
+def test_a_positive_held_back_by_other_reasons_binds_nothing():
+    sure, zero = scan(positive=True, logits=[[12.0] * 3]), scan(positive=False, logits=[[1.0] * 3])
+    faded = scan(positive=True, logits=[[-9.0] * 3], settled=True)
+    assert faded.findable
+    assert levels.choose([sure, faded, zero]) == levels.choose([sure, zero])
+
+
 def test_what_two_nets_or_one_or_all_together_are_sure_of_is_always_doubted():
     chosen = levels.choose([scan(positive=True, logits=[[12, 12, 12]]), scan(positive=False, logits=[[-9, -9, -9]])])
     for row in ([5, 5, -20], [9.3, -20, -20], [3.6, 3.6, 3.6], [5, 4, 2]):

@@ -94,6 +94,8 @@ def test_a_net_stated_wrongly_is_refused(tmp_path, changes, said):
     [
         ({}, "dilated: no thresholds on what its nets say together"),
         ({"dilated": {"other": 0.9, "speck": 0.8}}, "must not lie below"),
+        ({"dilated": {"other": 0.85, "speck": 0.9}}, "must not lie above 0.8411"),
+        ({"dilated": {"other": 0.6, "speck": 0.98}}, "must not lie above"),
         ({"dilated": {"other": 0.0, "speck": 0.8}}, r"\(0, 1\]"),
         ({"dilated": {"other": 0.5, "speck": 1.5}}, r"\(0, 1\]"),
         ({"dilated": {"other": "NaN", "speck": 0.8}}, "joint.dilated.other"),

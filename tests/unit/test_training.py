@@ -145,16 +145,17 @@ def test_thresholds_of_an_older_schema_are_not_taken_over(tmp_path):
         export.chosen_levels(tmp_path)
 
 
-def test_an_operating_point_stays_with_the_weights_it_was_chosen_for_only(tmp_path):
+@pytest.mark.parametrize("part", ["operating_point", "joint"])
+def test_what_was_chosen_for_weights_stays_with_them_only(tmp_path, part):
     pytest.importorskip("onnx", reason="onnx is not installed: see locks/train.txt")
     from training import export
 
     models = shutil.copytree(pathlib.Path(__file__).parents[2] / "models", tmp_path / "models")
     stated = json.loads((models / "manifest.json").read_text())
-    stated["operating_point"] = {"dilated": {"positives": 72}}
+    stated[part] = {"dilated": {"positives": 72}}
     (models / "manifest.json").write_text(json.dumps(stated))
-    before = export.of_architectures(models, "operating_point")
-    assert export.still_true(before, stated["nets"], models) == stated["operating_point"]
+    before = export.of_architectures(models, part)
+    assert export.still_true(before, stated["nets"], models) == stated[part]
     shutil.copy(models / "plain-axial.onnx", models / "dilated-axial.onnx")
     assert export.still_true(before, stated["nets"], models) == {}
 

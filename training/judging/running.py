@@ -19,7 +19,7 @@ ROWS = "rows.jsonl"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Say how scans are judged: by which nets, asked how; `levels` replace the manifest's, and put all in doubt."""
+    """Say how scans are judged: by which nets, asked how; `levels` replace the manifest's, without joint ones."""
 
     models: pathlib.Path
     architectures: tuple[str, ...]
