@@ -58,8 +58,6 @@ train: $(VENV)/.train  ## train the shipped nets anew (needs torch: see training
 	$(BIN)/python -m training.prepare phantoms --first 1400000 --cases 63 --anatomy training/config/anatomy/hra_male.json
 	$(BIN)/python -m training.prepare phantoms --config training/config/large.toml
 	$(BIN)/python -m training.prepare phantoms --first 1600000 --cases 42 --anatomy training/config/anatomy/hra_male.json
-	$(BIN)/python -m training.prepare phantoms --config training/config/deepen.toml
-	$(BIN)/python -m training.prepare phantoms --first 1800000 --cases 50 --anatomy training/config/anatomy/hra_male.json
 	$(if $(BACKGROUND),$(BIN)/python -m training.prepare background $(BACKGROUND) --first 5100000 --cases 96)
 	$(if $(BACKGROUND),$(BIN)/python -m training.prepare background $(BACKGROUND) --first 5200000 --cases 42)
 	$(if $(BACKGROUND),$(BIN)/python -m training.prepare background $(BACKGROUND) --first 5300000 --cases 30)
@@ -70,13 +68,11 @@ train: $(VENV)/.train  ## train the shipped nets anew (needs torch: see training
 	$(BIN)/python -m training.train --architecture dilated --config training/config/many.toml --more scratch
 	$(BIN)/python -m training.train --architecture dilated --config training/config/large.toml --more scratch
 	$(BIN)/python -m training.train --architecture dilated --config training/config/settle.toml --more scratch
-	$(BIN)/python -m training.train --architecture dilated --config training/config/deepen.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain.toml --more dilated@models
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain_many.toml --more scratch
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain_large.toml --more scratch
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain_settle.toml --more scratch
-	$(BIN)/python -m training.train --architecture plain --config training/config/plain_deepen.toml --more scratch
 	$(BIN)/python -m training.export
 	$(BIN)/python -m training.evaluate --tune --phantoms validation --each 30 --zeros 100 $(if $(BACKGROUND),--background $(BACKGROUND) --copies 60)
 
