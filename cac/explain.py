@@ -78,7 +78,7 @@ def _disagreement(
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
     if sure:
         cause = f"one so high is a doubt ({_against(sure, high)})"
-    elif reach[0] >= reach[1]:
+    elif not reach[0] < reach[1]:
         cause = f"together they come to {_beside(*reach)} on one voxel"
     else:
         cause = f"two are sure of calcium on one voxel ({_against(seen, low)})"

@@ -68,8 +68,7 @@ def fuse(
     together = found.maxima(joint.probability(answers))
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
     claimed = _passed(best, accept)
-    called = _passed(answers, {plane: min(level, EXTENT) for plane, level in accept.items()})
-    agreed = dense & called & claimed[found.numbers]
+    agreed = dense & _passed(answers, accept, EXTENT) & claimed[found.numbers]
     gapless = paper or (scan.overlapping and faded is None)
     lesions, lone = _cleaned(found, agreed if paper else _grown(found, agreed, dense, answers), gapless)
 
@@ -79,12 +78,9 @@ def fuse(
     # the thresholds of doubt, what each plane accepts is in doubt at least.
     settled = survives | (flattened & paper)
     small = specks.which(scan, found, averaged=faded is not None)
-    # Both in the probabilities' own precision, as a single threshold is compared.
-    reached = together >= np.where(small, np.float32(spec.joint.speck), np.float32(spec.joint.other))
-    uncertain = (_any(found, _suspected(answers, spec.levels)) | reached | claimed) & ~settled
-    thin = flattened & (not gapless)
+    suspected = _any(found, _suspected(answers, spec.levels)) | _reached(together, small, spec.joint)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
-    doubt = _causes(~_any(found, dense), thin, uncertain, pale)
+    doubt = _causes(~_any(found, dense), flattened & (not gapless), (suspected | claimed) & ~settled, pale)
     doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()
     return Fusion(
         best=best,
@@ -100,9 +96,10 @@ def fuse(
 
 
 def _passed(
-    answers: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, float]
+    answers: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, float], most: float = np.inf
 ) -> volume.BoolArray:
-    return np.asarray(np.logical_and.reduce([answers[plane] >= levels[plane] for plane in finding.Plane]))
+    """Tell what passes all planes' thresholds, none of which counts for more than `most`."""
+    return np.asarray(np.logical_and.reduce([answers[plane] >= min(levels[plane], most) for plane in finding.Plane]))
 
 
 def _grown(
@@ -152,6 +149,12 @@ def _suspected(
     low = sum((answers[plane] >= levels[plane].low).astype(np.int64) for plane in finding.Plane)
     high = np.logical_or.reduce([answers[plane] >= levels[plane].high for plane in finding.Plane])
     return np.asarray((low >= 2) | high)
+
+
+def _reached(together: volume.FloatArray, small: volume.BoolArray, levels: finding.Joint) -> volume.BoolArray:
+    """Tell which candidates pass the joint threshold of doubt; what is no number does."""
+    # Both in the probabilities' own precision, as a single threshold is compared.
+    return ~(together < np.where(small, np.float32(levels.speck), np.float32(levels.other)))
 
 
 def _causes(

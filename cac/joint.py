@@ -12,8 +12,9 @@ MOST = 5.0
 """A plane's logit counts up to this to either side: no plane says more than odds of 148 to 1."""
 CEILING = 1 / (1 + math.exp(-MOST / 3))
 """No threshold may lie above this (0.84): what two planes say at 0.9934 reaches it whatever the third one says."""
-SPECKS_CEILING = 1 / (1 + math.exp(-0.7 * MOST))
-"""Nor any of specks above this: 0.97 in all three planes."""
+SPECKS_MOST = 3.5
+SPECKS_CEILING = 1 / (1 + math.exp(-SPECKS_MOST))
+"""Nor any of specks above this (as a logit, and as a probability): 0.97 in all three planes."""
 
 
 def probability(said: Mapping[finding.Plane, volume.FloatArray]) -> volume.FloatArray:

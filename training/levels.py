@@ -20,7 +20,7 @@ LOW, HIGH = 0.99, 0.9999
 """What two nets, or one, call calcium at these is always doubted: such thresholds are not searched, but set."""
 LEAST = -4.0
 """Least joint logit of what counts as seen, and least threshold: lower, and all that is dense would be in doubt."""
-SPECK = np.arange(0.7 * joint.MOST, LEAST - 0.1, -0.25)
+SPECK = np.arange(joint.SPECKS_MOST, LEAST - 0.1, -0.25)
 """A speck's thresholds tried, as logits. Specks score nothing, so that hardly a positive shows in them alone and binds
 them: the first one, `joint.SPECKS_CEILING`, does."""
 ACCEPT = np.arange(0.0, 7.0, 0.5)

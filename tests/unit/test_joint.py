@@ -97,6 +97,11 @@ def test_a_speck_that_each_plane_accepts_is_in_doubt_whatever_its_own_threshold(
     assert fusing.judge(scan, *voxels, spec=together(0.9, 0.9)).status == (Status.DOUBT,)
 
 
+def test_an_answer_that_is_no_number_is_a_doubt() -> None:
+    fused = fusing.judge(fusing.scan_of(fusing.CUBE), 0.0, float("nan"), 0.0, spec=together(0.8, 0.9))
+    assert fused.status == (Status.DOUBT,)
+
+
 def test_thresholds_that_nobody_chose_doubt_all() -> None:
     spec = dataclasses.replace(fusing.SPEC, joint=finding.NetSpec(levels={}).joint)
     assert fusing.judge(fusing.scan_of(fusing.CUBE), 0.0, 0.0, 0.0, spec=spec).status == (Status.DOUBT,)
