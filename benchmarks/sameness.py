@@ -111,8 +111,9 @@ def _small(engine: inference.Engine, number: int, held: "collections.Counter[str
     held.update(f"candidates {status}" for status in near.status)
     wrong = [] if (near.status, near.doubt) == (whole.status, whole.doubt) else ["status"]
     wrong += [] if np.array_equal(near.lesions.mask(), whole.lesions.mask()) else ["mask"]
-    joint = (engine.spec.joint.other, engine.spec.joint.speck)
-    held.update({"ties at a threshold": _near(near.together, joint)})
+    joint = engine.spec.joint
+    held.update({"ties at a threshold": _near(near.together, (joint.other, joint.speck))})
+    held.update({"ties at a threshold": _near(near.shared, (joint.accept,))})
     if np.abs(near.together - whole.together).max(initial=0.0) > TOLERANCE:
         wrong.append("joint probabilities")
     for plane in finding.Plane:
@@ -123,7 +124,7 @@ def _small(engine: inference.Engine, number: int, held: "collections.Counter[str
 
 
 def _ties(probabilities: "np.typing.ArrayLike", levels: finding.Levels) -> int:
-    return _near(probabilities, (levels.accept, levels.low, levels.high))
+    return _near(probabilities, (fusion.EXTENT, levels.low, levels.high))
 
 
 def _near(probabilities: "np.typing.ArrayLike", thresholds: tuple[float, ...]) -> int:

@@ -9,6 +9,7 @@ from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
 _ACCEPTED_FLAT = f"{_FLAT}: the 2D rule takes it for no lesion, but never drops it without a doubt."
+_CLAIM = "; together they come to {most} on one"
 _TOGETHER = " Together they come to {most} on its most suspect voxel; {limit} would be a doubt."
 _SPECK = " It is a speck such as noise makes, too small to score, so that doubt asks for more."
 _DOUBTS = {
@@ -22,8 +23,8 @@ _DOUBTS = {
 
 def each(fused: fusion.Fusion, spec: finding.NetSpec) -> tuple[reasons.Reason, ...]:
     """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
-    agreed, specks = fused.agreed.tolist(), fused.specks.tolist()
-    stated, joint = _in_force(fused, spec.levels), spec.joint
+    agreed, specks, shared = fused.agreed.tolist(), fused.specks.tolist(), fused.shared.tolist()
+    stated, joint, accept = _in_force(spec.levels), spec.joint, _single(fused.accept)
     together, limits = fused.together.tolist(), {True: _single(joint.speck), False: _single(joint.other)}
     best = {plane: values.tolist() for plane, values in fused.best.items()}
     why = []
@@ -31,10 +32,15 @@ def each(fused: fusion.Fusion, spec: finding.NetSpec) -> tuple[reasons.Reason, .
         seen = {plane: values[number] for plane, values in best.items()}
         reach = together[number], limits[specks[number]]
         if doubt is not None:
-            text = _DOUBTS.get(doubt) or (_ACCEPTED_FLAT if agreed[number] else _disagreement(seen, stated, reach))
+            text = _DOUBTS.get(doubt) or (
+                _ACCEPTED_FLAT
+                if agreed[number]
+                else f"{_unaccepted(seen, shared[number], accept)}, but {_cause(seen, stated, reach, accept)}."
+            )
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
-            facts = {"voxels": agreed[number], "planes": _against(seen, _of(stated, "accept"))}
+            planes = _against(seen, dict.fromkeys(seen, fusion.EXTENT))
+            facts = {"voxels": agreed[number], "planes": planes + _CLAIM.format(most=_beside(shared[number], accept))}
             why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, **facts))
         elif agreed[number]:
             why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT))
@@ -64,35 +70,44 @@ def _rejection(seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plan
     )
 
 
-def _disagreement(
-    seen: Mapping[finding.Plane, float], levels: Mapping[finding.Plane, finding.Levels], reach: tuple[float, float]
-) -> str:
-    """Say what keeps a candidate of which all planes accept no voxel from being rejected.
+def _unaccepted(seen: Mapping[finding.Plane, float], shared: float, accept: float) -> str:
+    """Say what keeps a candidate from being accepted.
 
-    `reach` is the most that they say together of one voxel, and the threshold on that.
+    `shared` is the most that the planes say together of one voxel that each calls calcium (0 without one), `accept` the
+    threshold on that.
     """
-    accept, low, high = (_of(levels, name) for name in ("accept", "low", "high"))
-    refusing = {plane: value for plane, value in seen.items() if value < accept[plane]}
-    if not refusing:
-        return f"Each plane accepts voxels of it, but none is accepted by all: {_against(seen, accept)}."
+    if shared:
+        return f"All planes call a voxel of it calcium, too little to accept it (together {_beside(shared, accept)})"
+    refusing = {plane: value for plane, value in seen.items() if value < fusion.EXTENT}
+    if refusing:
+        return f"Not all planes call it calcium ({_against(refusing, dict.fromkeys(seen, fusion.EXTENT))})"
+    return "Each plane calls voxels of it calcium, and none is called so by all"
+
+
+def _cause(
+    seen: Mapping[finding.Plane, float],
+    levels: Mapping[finding.Plane, finding.Levels],
+    reach: tuple[float, float],
+    accept: float,
+) -> str:
+    """Say what keeps a candidate that is not accepted from being rejected.
+
+    `reach` is the most that they say together of one voxel, and the threshold of doubt on that.
+    """
+    low, high = (_of(levels, name) for name in ("low", "high"))
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
     if sure:
-        cause = f"one so high is a doubt ({_against(sure, high)})"
-    elif not reach[0] < reach[1]:
-        cause = f"together they come to {_beside(*reach)} on one voxel"
-    else:
-        cause = f"two are sure of calcium on one voxel ({_against(seen, low)})"
-    return f"Not all planes accept it ({_against(refusing, accept)}), but {cause}."
+        return f"one so high is a doubt ({_against(sure, high)})"
+    if not reach[0] < reach[1]:
+        return f"together they come to {_beside(*reach)} on one voxel"
+    if min(seen.values()) >= accept:
+        return f"each alone would accept some ({_against(seen, dict.fromkeys(seen, accept))})"
+    return f"two are sure of calcium on one voxel ({_against(seen, low)})"
 
 
-def _in_force(
-    fused: fusion.Fusion, levels: Mapping[finding.Plane, finding.Levels]
-) -> dict[finding.Plane, finding.Levels]:
+def _in_force(levels: Mapping[finding.Plane, finding.Levels]) -> dict[finding.Plane, finding.Levels]:
     """Return the thresholds as they were compared: in the probabilities' own single precision."""
-    return {
-        plane: finding.Levels(accept=_single(fused.accept[plane]), low=_single(each.low), high=_single(each.high))
-        for plane, each in levels.items()
-    }
+    return {plane: finding.Levels(low=_single(each.low), high=_single(each.high)) for plane, each in levels.items()}
 
 
 def _single(level: float) -> float:

@@ -67,29 +67,27 @@ class Predict(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Levels:
-    """Hold one plane's thresholds on probability.
+    """Hold one plane's thresholds of doubt: a voxel puts its candidate there at `low` (two planes) or `high` (one)."""
 
-    A voxel is accepted at `accept` (in all planes), and puts its candidate in doubt at `low` (two planes) or `high`
-    (one).
-    """
-
-    accept: float
     low: float
     high: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Joint:
-    """Hold the thresholds of doubt on what the three planes say of one voxel together (`cac.joint`).
+    """Hold the thresholds on what the three planes say of one voxel together (`cac.joint`).
 
-    `speck` is for what has the size of noise and cannot score (`cac.specks`), `other` for all else.
+    At `accept` a voxel that each plane calls calcium is accepted. Of doubt, `speck` is for what has the size of noise
+    and cannot score (`cac.specks`), `other` for all else.
     """
 
+    accept: float
     other: float
     speck: float
 
 
-DOUBT_ALL = Joint(other=0.0, speck=0.0)
+DOUBT_ALL = Joint(accept=0.5, other=0.0, speck=0.0)
+"""All that is not accepted is in doubt, and accepted is what each plane calls calcium (`cac.fusion.EXTENT`)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ import numpy as np
 from cac import components, finding, joint, reasons, specks, volume
 
 EXTENT = 0.5
-"""The paper's threshold, at which the planes must agree on a voxel. `Levels.accept`, which tells calcium from mimics by
-each plane's most convincing voxel of a candidate, may be far above it, and would cut lesions short."""
+"""The paper's threshold, at which the planes must agree on a voxel. `Joint.accept`, which tells calcium from mimics by
+a candidate's most convincing voxel, may be far above it, and would cut lesions short."""
 GROWN = 0.3
 """Mean of the planes' probabilities down to which a lesion reaches from where they agree. A reader takes the whole
 plaque; each plane misses parts of its own, so that the intersection alone holds as little as a third of one."""
@@ -20,15 +20,17 @@ class Fusion:
     """Hold what became of each candidate.
 
     `best` is each plane's maximum over a candidate's voxels, `together` that of what the planes say together
-    (`cac.joint`), `agreed` how many voxels all planes accept before the clean-up, `accept` the thresholds in force for
-    that; `specks` tells which are some (`cac.specks`); `status` and `doubt` run over the candidates; `lesions` are the
+    (`cac.joint`) and `shared` the same of voxels that each plane calls calcium (0 without any); `agreed` is how many of
+    these were accepted, before the clean-up, `accept` the threshold in force for that;
+    `specks` tells which are some (`cac.specks`); `status` and `doubt` run over the candidates; `lesions` are the
     connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the pieces the 2D rule
     put in doubt.
     """
 
     best: dict[finding.Plane, volume.FloatArray]
     together: volume.FloatArray
-    accept: Mapping[finding.Plane, float]
+    shared: volume.FloatArray
+    accept: float
     agreed: components.IntArray
     specks: volume.BoolArray
     status: tuple[finding.CandidateStatus, ...]
@@ -53,38 +55,42 @@ def fuse(
 ) -> Fusion:
     """Judge candidates from the planes' probabilities, one a candidate voxel, by the thresholds of `spec`.
 
-    A candidate can be accepted where each plane's maximum over it passes that plane's threshold; its voxels are then
-    accepted where all three planes call them calcium at all (`EXTENT`) and they reach 130 HU (a candidate the slabs
-    erased has no such voxel), and from there as far as its voxels keep a mean of `GROWN` (the paper's own profile stops
-    at the intersection). It is accepted if voxels are left after the 2D rule; else it is in doubt where one of its
-    voxels passes two planes' low thresholds, one plane's high one, or the joint one (a speck has its own). `faded`
-    (None for native slices) says that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real
-    in one of them only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt,
-    for the nets never saw what it was.
+    Voxels that reach 130 HU (a candidate the slabs erased has none) and that all three planes call calcium at all
+    (`EXTENT`) are accepted in a candidate where one of them passes the joint threshold for that, and with them what
+    lies around and keeps a mean of `GROWN` (the paper's own profile stops at the intersection, and asks for no more).
+    A candidate is accepted if voxels are left after the 2D rule; else it is in doubt where one of its voxels passes two
+    planes' low thresholds, one plane's high one, or the joint one (a speck has its own), and where each plane passes
+    the threshold to accept on whatever voxels. `faded` (None for native slices) says that `scan` is slabs of thin ones,
+    which overlap, but 130 HU can leave something real in one of them only; and which of its voxels (flat) are all that
+    is left of more: a candidate with one is in doubt, for the nets never saw what it was.
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
-    accept = {plane: EXTENT if paper else spec.levels[plane].accept for plane in finding.Plane}
-    together = found.maxima(joint.probability(answers))
+    accept = EXTENT if paper else spec.joint.accept
+    said = joint.probability(answers)
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
-    claimed = _passed(best, accept)
-    agreed = dense & _passed(answers, accept, EXTENT) & claimed[found.numbers]
+    agreeing = dense & _all(answers, EXTENT)
+    together, shared = found.maxima(said), found.maxima(np.where(agreeing, said, np.float32(0)))
+    claimed = shared >= np.float32(accept)
+    agreed = agreeing & claimed[found.numbers]
     gapless = paper or (scan.overlapping and faded is None)
     lesions, lone = _cleaned(found, agreed if paper else _grown(found, agreed, dense, answers), gapless)
 
     survives = _any(found, lesions.mask().reshape(-1)[found.voxels])
-    flattened = _any(found, agreed) & ~survives
+    flattened = claimed & ~survives
     # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
-    # the thresholds of doubt, what each plane accepts is in doubt at least.
+    # the thresholds of doubt, what each plane is so sure of is in doubt at least.
     settled = survives | (flattened & paper)
     small = specks.which(scan, found, averaged=faded is not None)
     suspected = _any(found, _suspected(answers, spec.levels)) | _reached(together, small, spec.joint)
+    suspected |= claimed | _all(best, accept)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
-    doubt = _causes(~_any(found, dense), flattened & (not gapless), (suspected | claimed) & ~settled, pale)
+    doubt = _causes(~_any(found, dense), flattened & (not gapless), suspected & ~settled, pale)
     doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()
     return Fusion(
         best=best,
         together=together,
+        shared=shared,
         accept=accept,
         agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
         specks=small,
@@ -95,11 +101,9 @@ def fuse(
     )
 
 
-def _passed(
-    answers: Mapping[finding.Plane, volume.FloatArray], levels: Mapping[finding.Plane, float], most: float = np.inf
-) -> volume.BoolArray:
-    """Tell what passes all planes' thresholds, none of which counts for more than `most`."""
-    return np.asarray(np.logical_and.reduce([answers[plane] >= min(levels[plane], most) for plane in finding.Plane]))
+def _all(answers: Mapping[finding.Plane, volume.FloatArray], level: float) -> volume.BoolArray:
+    """Tell what passes a threshold in each plane."""
+    return np.asarray(np.logical_and.reduce([answers[plane] >= level for plane in finding.Plane]))
 
 
 def _grown(

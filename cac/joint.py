@@ -10,6 +10,8 @@ from cac import finding, volume
 
 MOST = 5.0
 """A plane's logit counts up to this to either side: no plane says more than odds of 148 to 1."""
+SUREST = 1 / (1 + math.exp(-MOST))
+"""The most that they come to together (0.993)."""
 CEILING = 1 / (1 + math.exp(-MOST / 3))
 """No threshold may lie above this (0.84): what two planes say at 0.9934 reaches it whatever the third one says."""
 SPECKS_MOST = 3.5

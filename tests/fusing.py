@@ -1,16 +1,19 @@
 """A small scan, answers given as numbers or maps, and what fusion makes of them."""
 
+import dataclasses
+
 import numpy as np
 
 from cac import candidates, finding, fusion, volume
 
-NEVER = finding.Joint(other=1.0, speck=1.0)
+NEVER = finding.Joint(accept=1.0, other=1.0, speck=1.0)
 
 
 def spec_of(accept: float, low: float, high: float, joint: finding.Joint = NEVER) -> finding.NetSpec:
-    """Return thresholds that are the same in each plane; unless named, none on what the planes say together."""
-    levels = finding.Levels(accept=accept, low=low, high=high)
-    return finding.NetSpec(levels=dict.fromkeys(finding.Plane, levels), joint=joint)
+    """Return thresholds that are the same in each plane; unless named, no joint ones of doubt."""
+    levels = finding.Levels(low=low, high=high)
+    together = dataclasses.replace(joint, accept=accept)
+    return finding.NetSpec(levels=dict.fromkeys(finding.Plane, levels), joint=together)
 
 
 SPEC = spec_of(0.5, 0.2, 0.8)

@@ -6,8 +6,8 @@ import numpy as np
 
 from cac import components, finding, heart, sheets, views, volume
 
-LEVELS = {plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane}
-SPEC = finding.NetSpec(levels=LEVELS, joint=finding.Joint(other=0.5, speck=0.5))
+LEVELS = {plane: finding.Levels(low=0.2, high=0.8) for plane in finding.Plane}
+SPEC = finding.NetSpec(levels=LEVELS, joint=finding.Joint(accept=0.5, other=0.5, speck=0.5))
 
 
 def scan_with(hu: np.ndarray, pixel: float = 0.5) -> volume.Volume:

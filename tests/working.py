@@ -31,8 +31,8 @@ class Engine:
 
     provider = "stand-in"
     spec = finding.NetSpec(
-        levels={plane: finding.Levels(accept=0.5, low=0.2, high=0.8) for plane in finding.Plane},
-        joint=finding.Joint(other=0.5, speck=0.5),
+        levels={plane: finding.Levels(low=0.2, high=0.8) for plane in finding.Plane},
+        joint=finding.Joint(accept=0.5, other=0.5, speck=0.5),
         evaluation=finding.Evaluation.DENSE,  # few calls: each takes its time
     )
 

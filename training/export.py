@@ -19,8 +19,8 @@ from triage import manifest
 MODELS = pathlib.Path(__file__).parents[1] / "models"
 OPSET = 18
 TOLERANCE = 1e-4
-UNCALIBRATED = finding.Levels(accept=0.5, low=1e-9, high=1e-9)
-UNCALIBRATED_JOINT = finding.Joint(other=1e-9, speck=1e-9)
+UNCALIBRATED = finding.Levels(low=1e-9, high=1e-9)
+UNCALIBRATED_JOINT = finding.Joint(accept=0.5, other=1e-9, speck=1e-9)
 """Until `training.evaluate --tune` has chosen better ones every candidate is in doubt: nobody knows what they miss."""
 
 

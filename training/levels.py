@@ -23,8 +23,8 @@ LEAST = -4.0
 SPECK = np.arange(joint.SPECKS_MOST, LEAST - 0.1, -0.25)
 """A speck's thresholds tried, as logits. Specks score nothing, so that hardly a positive shows in them alone and binds
 them: the first one, `joint.SPECKS_CEILING`, does."""
-ACCEPT = np.arange(0.0, 7.0, 0.5)
-"""Thresholds tried for what is accepted, as logits, from 0.5 to 0.9985. They may lie far above 0.5: training shows
+ACCEPT = np.arange(0.0, joint.MOST, 0.25)
+"""Thresholds tried for what is accepted, as joint logits, from 0.5 to 0.991. They may lie far above 0.5: training shows
 calcium a hundred times too often."""
 
 Array = NDArray[np.float64]
@@ -78,6 +78,7 @@ def excluded(scans: Sequence[Scan], chosen: finding.Joint) -> list[bool]:
 def choose(scans: Sequence[Scan]) -> finding.Joint | None:
     """Return the thresholds, or None where none find every positive, or there is no positive to decide by.
 
+    What is accepted stays at its least: see `accept`.
     For each threshold of specks the other one is as high as every positive, lowered by its margin, is still doubted.
     Of those that exclude most the highest is taken, and both then go down half way to the surest zero scan that they
     exclude: as cautious as is nearly free. What no zero scan was held against gets no higher than it must.
@@ -95,7 +96,7 @@ def choose(scans: Sequence[Scan]) -> finding.Joint | None:
     other, speck = (
         _lowered(logit(level), left, speck=kind) for level, kind in ((best.other, False), (best.speck, True))
     )
-    return finding.Joint(other=probability(other), speck=probability(max(other, speck)))
+    return _joint(other, max(other, speck))
 
 
 def _lowered(level: float, left: Sequence[Scan], *, speck: bool) -> float:
@@ -108,7 +109,13 @@ def _highest(positives: Sequence[Scan], speck: float) -> finding.Joint | None:
     """Return a threshold of specks, a logit, with the highest other one at which every positive is doubted, if any."""
     needed = [scan.most(speck=False) for scan in positives if not scan.sure and scan.most(speck=True) < speck]
     other = min([speck, logit(joint.CEILING), *needed])
-    return None if other < LEAST else finding.Joint(other=probability(other), speck=probability(speck))
+    return None if other < LEAST else _joint(other, speck)
+
+
+def _joint(other: float, speck: float) -> finding.Joint:
+    """Return thresholds of doubt given as logits; what is accepted is chosen last (`accept`)."""
+    least = probability(max(float(ACCEPT[0]), other))
+    return finding.Joint(accept=least, other=probability(other), speck=probability(speck))
 
 
 def logit(level: float) -> float:
@@ -121,19 +128,19 @@ def probability(value: float) -> float:
     return math.floor(1e7 / (1 + math.exp(-value))) / 1e7
 
 
-def accept(least: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
-    """Return the threshold, a logit, at which candidates accepted in all planes agree best with the truth.
+def accept(reach: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
+    """Return the threshold, a logit, at which accepted candidates agree best with the truth.
 
-    `least` is each candidate's least logit over the planes; agreement is the Dice coefficient of the candidates'
-    voxels, of which no false one counts more than the largest true one: of a bone only what the nets call calcium would
-    be taken. It hardly decides on exclusion: what is accepted passes the joint threshold too, if not always on one
-    voxel. The lowest of equals, from 0.5 up.
+    `reach` is each candidate's largest joint logit on a voxel that all planes call calcium, -inf without one; agreement
+    is the Dice coefficient of the candidates' voxels, of which no false one counts more than the largest true one: of a
+    bone only what the nets call calcium would be taken. It hardly decides on exclusion: what is accepted passes the
+    joint threshold of doubt too. The lowest of equals, from 0.5 up.
     """
     voxels = np.minimum(voxels, voxels[true].max(initial=0))
     whole = voxels[true].sum()
     best, most = float(ACCEPT[0]), -1.0
     for level in ACCEPT:
-        taken = least >= level
+        taken = reach >= level
         dice = 2 * voxels[taken & true].sum() / max(voxels[taken].sum() + whole, 1)
         if dice > most:
             best, most = float(level), float(dice)

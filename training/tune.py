@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from cac import finding, reasons
+from cac import finding, fusion, joint, reasons
 from training import levels, sets
 from training.judging import rows, running, tables
 from training.judging import statistics as figures
 from triage import manifest
 
-OPEN = finding.Levels(accept=0.5, low=1e-9, high=1e-9)
-"""Thresholds that leave every candidate in doubt."""
+OPEN = finding.Levels(low=1e-9, high=1e-9)
+"""Thresholds that leave every candidate in doubt that is not accepted."""
 SENSITIVITY = 0.95
 LEAST_SENSITIVITY = 0.9
 """No point is written for less: what is called absent waits, and with it whom it misses."""
@@ -137,12 +137,11 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
             f"({', '.join(row.name for row in lost)}), and --missed allows {wanted.missed}."
         )
     enough(people, wanted, len(missed))
-    # What each plane accepts on one voxel reaches the joint threshold too.
-    accept = max(levels.probability(_accept(judged)), chosen.other)
-    claimed = [_claimed(row, accept) for row in judged if not row.positive]
+    chosen = dataclasses.replace(chosen, accept=max(levels.probability(_accept(judged)), chosen.other))
+    claimed = [_claimed(row, chosen.accept) for row in judged if not row.positive]
     zeros = [dataclasses.replace(scan, settled=scan.settled or own) for scan, own in zip(zeros, claimed, strict=True)]
     return Chosen(
-        levels=finding.Levels(accept=accept, low=levels.LOW, high=levels.HIGH),
+        levels=finding.Levels(low=levels.LOW, high=levels.HIGH),
         joint=chosen,
         positives=people,
         missed=missed,
@@ -202,13 +201,21 @@ def digest(judged: Sequence[rows.Row]) -> str:
 def _accept(judged: Sequence[rows.Row]) -> float:
     spots = [s for row in judged for s in row.spots if s.status != finding.CandidateStatus.REJECTED]
     voxels, true = np.array([s.voxels for s in spots], float), np.array([s.true for s in spots], bool)
-    return levels.accept(_logits([s.probabilities for s in spots]).min(axis=1, initial=np.inf), voxels, true)
+    return levels.accept(np.array([_shared(spot) for spot in spots], float), voxels, true)
+
+
+def _shared(spot: rows.Spot) -> float:
+    """Return the largest joint logit of a voxel that each plane calls calcium; -inf where nothing can be accepted."""
+    logits = _logits(spot.voxelwise)
+    logits = logits[(logits >= levels.logit(fusion.EXTENT)).all(axis=1)]
+    kept = spot.status == finding.CandidateStatus.ACCEPTED  # by `OPEN`: what the 2D rule took out scores nothing
+    return float(joint.mean(logits).max(initial=-np.inf)) if kept else -np.inf
 
 
 def _claimed(row: rows.Row, accept: float) -> bool:
-    """Tell whether a scan holds a candidate that each plane accepts, on whatever voxels: it is in doubt at least."""
-    spots = (spot for spot in row.spots if spot.status != finding.CandidateStatus.REJECTED)
-    return any(min(spot.probabilities) >= accept for spot in spots)
+    """Tell whether a scan holds a candidate that is accepted, or that each plane would, on whatever voxels."""
+    spots = [spot for spot in row.spots if spot.status != finding.CandidateStatus.REJECTED]
+    return any(min(s.probabilities) >= accept or _shared(s) >= levels.logit(accept) for s in spots)
 
 
 def _logits(probabilities: Sequence[rows.Triple]) -> levels.Array:
@@ -218,7 +225,10 @@ def _logits(probabilities: Sequence[rows.Triple]) -> levels.Array:
 
 
 def _said(chosen: Chosen) -> str:
-    told = f"accept {chosen.levels.accept:g}, together {chosen.joint.other:g} (speck {chosen.joint.speck:g})"
+    told = (
+        f"together accepted at {chosen.joint.accept:g}, in doubt at {chosen.joint.other:g} "
+        f"(a speck at {chosen.joint.speck:g})"
+    )
     return (
         f"{tables.share(chosen.excluded, chosen.zeros)} zero scans excluded, {len(chosen.missed)} of "
         f"{chosen.positives} positives (sensitivity at least {chosen.sensitivity_low:.3f}): {told}."

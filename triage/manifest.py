@@ -15,8 +15,9 @@ import pydantic
 from cac import finding, joint
 from triage import errors
 
-SCHEMA = 3
-"""Thresholds of schema 1 were chosen for the planes' maxima over a candidate, those of 2 know of no joint doubt."""
+SCHEMA = 4
+"""Thresholds of schema 1 were chosen for the planes' maxima over a candidate, those of 2 know of no joint doubt, and
+those of 3 accept by each plane's own maximum."""
 CHANNELS = ("hu", "calcium")
 """The order of the nets' input channels: HU scaled to [0, 1], and the binary HU >= 130."""
 
@@ -105,7 +106,7 @@ class OperatingPoint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSet:
-    """Hold the three nets of one architecture, which read the same input, and their joint thresholds of doubt."""
+    """Hold the three nets of one architecture, which read the same input, and their joint thresholds."""
 
     architecture: str
     self_test: SelfTest
@@ -211,6 +212,10 @@ def _check_joint(architecture: str, stated: finding.Joint | None) -> None:
         raise ValueError(f"{architecture}: no thresholds on what its nets say together (joint)")
     _demand(_probable(stated), f"{architecture}: joint thresholds must lie in (0, 1]")
     _demand(stated.other <= stated.speck, f"{architecture}: specks' joint threshold must not lie below the other")
+    _demand(stated.other <= stated.accept, f"{architecture}: what is accepted must not lie below what is in doubt")
+    _demand(
+        stated.accept <= joint.SUREST, f"{architecture}: nothing comes to more than {joint.SUREST:.7f} to be accepted"
+    )
     ceilings = (joint.CEILING, joint.SPECKS_CEILING)
     reachable = stated.other <= ceilings[0] and stated.speck <= ceilings[1]
     _demand(

@@ -54,8 +54,8 @@ def _accept_all(plane, stack, core):
 
 
 SPEC = finding.NetSpec(
-    levels=dict.fromkeys(finding.Plane, finding.Levels(accept=0.5, low=0.2, high=0.8)),
-    joint=finding.Joint(other=0.5, speck=0.5),
+    levels=dict.fromkeys(finding.Plane, finding.Levels(low=0.2, high=0.8)),
+    joint=finding.Joint(accept=0.5, other=0.5, speck=0.5),
 )
 
 
@@ -198,7 +198,7 @@ def test_a_scan_that_cannot_be_read_is_named_and_the_others_are_judged(dataset, 
 
 
 def test_the_digest_of_open_thresholds_is_another_than_that_of_the_manifest():
-    opened = dataclasses.replace(PLAN, levels=finding.Levels(accept=0.5, low=1e-9, high=1e-9))
+    opened = dataclasses.replace(PLAN, levels=finding.Levels(low=1e-9, high=1e-9))
     assert opened.digests()["dilated"] != PLAN.digests()["dilated"]
     assert opened.model_set("dilated").joint == finding.DOUBT_ALL
     stated = manifest.load(MODELS / "manifest.json").model_set("dilated")

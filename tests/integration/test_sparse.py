@@ -39,8 +39,8 @@ def small_scan(seed: int, increment: float, slices: int) -> volume.Volume:
 def answer(scan: volume.Volume, architecture: str, profile: finding.Profile, evaluate) -> fusion.Fusion:
     spec = engine(architecture).spec
     # The nets hardly believe in boxes of noise: with thresholds this low all three verdicts occur.
-    levels = dict.fromkeys(finding.Plane, finding.Levels(accept=1e-6, low=1e-6, high=1e-3))
-    spec = dataclasses.replace(spec, levels=levels, joint=finding.Joint(other=0.02, speck=0.03))
+    levels = dict.fromkeys(finding.Plane, finding.Levels(low=1e-6, high=1e-3))
+    spec = dataclasses.replace(spec, levels=levels, joint=finding.Joint(accept=0.5, other=0.02, speck=0.03))
     found = components.find(scan.hu >= volume.CALCIUM_HU)
     box = grids.box(1, (0, len(scan.hu)), 20.0)
     middle = ((scan.hu.shape[1] - 1) / 2, (scan.hu.shape[2] - 1) / 2)

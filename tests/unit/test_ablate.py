@@ -111,7 +111,7 @@ def test_both_rules_leave_what_the_pipelines_own_fusion_leaves(
     ct = volume.Volume(hu=hu, spacing=(increment, 0.5, 0.5), thickness=3.0)
     said = dataclasses.replace(answers(), probabilities=rng.uniform(0.3, 1, (3, hu.size)).astype(np.float32))
     found = candidates.find(ct, views.inside(BOX, ct))
-    levels = dict.fromkeys(finding.Plane, finding.Levels(accept=0.5, low=0.3, high=0.9))
+    levels = dict.fromkeys(finding.Plane, finding.Levels(low=0.3, high=0.9))
     own = {plane: said.probabilities[number, found.voxels] for number, plane in enumerate(finding.Plane)}
     fused = fusion.fuse(ct, found, own, finding.NetSpec(levels=levels), profile)
     assert fused.lesions.count

@@ -182,13 +182,40 @@ def test_what_each_plane_accepts_is_in_doubt_though_thresholds_of_doubt_lie_abov
     assert fusion.fuse(scan, found, answers, late, finding.Profile.DEFAULT).doubt == (Code.CANDIDATE_IN_DOUBT,)
 
 
-def test_planes_that_are_surest_of_neighbouring_voxels_accept_a_candidate_on_which_they_agree() -> None:
+@pytest.mark.parametrize(
+    ("sure", "unsure", "status"),
+    [
+        (0.99, 0.5, Status.ACCEPTED),  # two planes at odds of 99, one at 1: 21 together, 0.955
+        (0.97, 0.5, Status.DOUBT),  # odds of 32, 32 and 1: 10, 0.911
+        (1.0, 0.499, Status.DOUBT),  # one plane does not call it calcium, however sure the others are
+        (0.9, 0.9, Status.DOUBT),
+        (0.951, 0.951, Status.ACCEPTED),
+    ],
+)
+def test_a_voxel_that_each_plane_calls_calcium_is_accepted_by_what_they_say_together(
+    sure: float, unsure: float, status: Status
+) -> None:
+    strict = fusing.spec_of(0.95, 0.5, 0.99)
+    assert fusing.judge(fusing.scan_of(fusing.CUBE), sure, sure, unsure, spec=strict).status == (status,)
+
+
+def test_what_planes_are_sure_of_on_different_voxels_is_not_added_up_to_accept() -> None:
+    scan, values = fusing.scan_of(fusing.CUBE), np.full((3, *fusing.SHAPE), 0.6, dtype=np.float32)
+    for plane, column in enumerate((2, 3, 3)):
+        values[plane, :, :, column] = 0.9
+    strict = fusing.spec_of(0.85, 0.5, 0.99)
+    assert fusing.judge(scan, *values, spec=strict).status == (Status.DOUBT,)
+    values[0, 1, 2, 3] = 0.9
+    fused = fusing.judge(scan, *values, spec=strict)
+    assert (fused.status, fused.lesions.sizes.tolist()) == ((Status.ACCEPTED,), [8])
+
+
+def test_a_voxel_below_130_hu_accepts_nothing() -> None:
     scan = fusing.scan_of(fusing.CUBE)
-    found = candidates.find(scan, np.ones(fusing.SHAPE, dtype=bool))
-    answers = {plane: np.full(found.voxels.size, 0.6, dtype=np.float32) for plane in finding.Plane}
-    for place, plane in enumerate(finding.Plane):
-        answers[plane][place] = 0.95
-    strict = fusing.spec_of(0.9, 0.5, 0.99)
-    assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.ACCEPTED,)
-    answers[finding.Plane.CORONAL][:] = 0.6
-    assert fusion.fuse(scan, found, answers, strict, finding.Profile.DEFAULT).status == (Status.DOUBT,)
+    scan.hu[1, 2, 2] = 129
+    found = components.find(scan.hu > 100)
+    sure = np.where(scan.hu.reshape(-1)[found.voxels] < 130, np.float32(0.99), np.float32(0.6))
+    strict = fusing.spec_of(0.9, 0.5, 0.999)
+    fused = fusion.fuse(scan, found, dict.fromkeys(finding.Plane, sure), strict, finding.Profile.DEFAULT)
+    assert fused.status == (Status.DOUBT,)
+    assert fused.shared.tolist() == [pytest.approx(0.6)]

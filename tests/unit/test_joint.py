@@ -29,7 +29,7 @@ def test_no_plane_counts_for_more_than_odds_of_148_to_1():
 
 def together(other: float, speck: float) -> finding.NetSpec:
     """Return thresholds of which those on what the planes say together are in reach."""
-    return fusing.spec_of(0.5, 0.95, 0.99, finding.Joint(other=other, speck=speck))
+    return fusing.spec_of(0.5, 0.95, 0.99, finding.Joint(accept=0.5, other=other, speck=speck))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_the_planes_say_of_different_voxels_is_not_added_up() -> None:
 def test_a_speck_has_a_joint_threshold_of_its_own(columns: int, answer: float, status: Status) -> None:
     # 3 pixels of 0.25 mm2 in a slice score nothing, 4 do. Of 0.7 no voxel is accepted.
     scan = fusing.scan_of((slice(1, 3), slice(2, 3), slice(2, 2 + columns)), hu=190)
-    joint = finding.Joint(other=0.2999, speck=0.6999)
+    joint = finding.Joint(accept=0.5, other=0.2999, speck=0.6999)
     fused = fusing.judge(scan, answer, answer, answer, spec=fusing.spec_of(0.9, 0.95, 0.99, joint))
     assert fused.status == (status,)
     assert fused.specks.tolist() == [columns == 3]

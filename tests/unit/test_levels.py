@@ -35,7 +35,7 @@ def doubted(one, other, speck):
 
 
 def joint(other, speck):
-    return finding.Joint(other=1 / (1 + math.exp(-other)), speck=1 / (1 + math.exp(-speck)))
+    return finding.Joint(accept=0.5, other=1 / (1 + math.exp(-other)), speck=1 / (1 + math.exp(-speck)))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -150,14 +150,15 @@ def test_a_scan_held_back_by_other_reasons_is_never_counted():
 
 
 def test_accepted_is_what_agrees_best_with_the_truth_in_voxels():
-    least, voxels = np.array([6.0, 4.0, 2.2, 1.2]), np.array([50.0, 30, 20, 400])
-    assert levels.accept(least, voxels, np.array([True, True, True, False])) == 1.5
-    assert levels.accept(least, voxels, np.array([True, True, True, True])) == 0.0
+    reach, voxels = np.array([4.9, 4.0, 2.2, 1.2]), np.array([50.0, 30, 20, 400])
+    assert levels.accept(reach, voxels, np.array([True, True, True, False])) == 1.25
+    assert levels.accept(reach, voxels, np.array([True, True, True, True])) == 0.0
+    assert levels.accept(np.array([-np.inf, *reach[1:]]), voxels, np.array([True, True, True, False])) == 1.25
     assert levels.accept(np.empty(0), np.empty(0), np.empty(0, bool)) == 0.0
 
 
 def test_a_bone_of_many_voxels_does_not_decide_alone_what_is_accepted():
-    least, true = np.array([6.0, 4.0, 4.0, 4.0, 3.5]), np.array([True, True, True, True, False])
-    assert levels.accept(least, np.array([50.0, 50, 50, 50, 20_000]), true) == 4.0
+    reach, true = np.array([4.9, 4.0, 4.0, 4.0, 3.5]), np.array([True, True, True, True, False])
+    assert levels.accept(reach, np.array([50.0, 50, 50, 50, 20_000]), true) == 3.75
     false_and_surer = np.array([3.0, 3.0, 3.0, 3.0, 3.5])
     assert levels.accept(false_and_surer, np.array([50.0, 50, 50, 50, 20_000]), true) == 0.0

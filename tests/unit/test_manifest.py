@@ -21,7 +21,7 @@ def _net(plane, architecture="dilated"):
         "stride": 4,
         "depth": 120,
         "receptive_field": 24,
-        "levels": {"accept": 0.5, "low": 0.1, "high": 0.3},
+        "levels": {"low": 0.1, "high": 0.3},
         "recipe": {"command": "python -m training.train"},
     }
 
@@ -36,7 +36,7 @@ def _document(**changes):
         "default_architecture": "dilated",
         "self_test": {"agatston": 12, "seed": 1, "increment": 3, "matrix": 256, "pixel": 0.9, "noise": 12},
         "nets": [_net(plane) for plane in finding.Plane],
-        "joint": {"dilated": {"other": 0.6, "speck": 0.9}},
+        "joint": {"dilated": {"accept": 0.9, "other": 0.6, "speck": 0.9}},
     }
     return {**document, **changes}
 
@@ -49,8 +49,8 @@ def _load(tmp_path, document):
 
 def test_a_valid_manifest_gives_the_science_its_specification(tmp_path):
     spec = _load(tmp_path, _document()).model_set().net_spec()
-    assert spec.levels[finding.Plane.CORONAL] == finding.Levels(accept=0.5, low=0.1, high=0.3)
-    assert spec.joint == finding.Joint(other=0.6, speck=0.9)
+    assert spec.levels[finding.Plane.CORONAL] == finding.Levels(low=0.1, high=0.3)
+    assert spec.joint == finding.Joint(accept=0.9, other=0.6, speck=0.9)
     assert (spec.window, spec.spacing, spec.stride, spec.depth) == ((-200.0, 800.0), (1.5, 0.5, 0.5), 4, 120)
 
 
@@ -76,10 +76,10 @@ def test_text_that_is_no_json_is_a_model_error(tmp_path):
         ({"window": [800, -200]}, "window"),
         ({"stride": 0}, "above zero"),
         ({"stride": 8}, "same input"),
-        ({"levels": {"accept": 0.5, "low": 0.3, "high": 0.2}}, "must not lie above"),
-        ({"levels": {"accept": 1.5, "low": 0.1, "high": 0.3}}, r"\(0, 1\]"),
-        ({"levels": {"accept": 0.5, "low": 0.0, "high": 0.3}}, r"\(0, 1\]"),
-        ({"levels": {"accept": "NaN", "low": 0.1, "high": 0.3}}, "accept"),
+        ({"levels": {"low": 0.3, "high": 0.2}}, "must not lie above"),
+        ({"levels": {"low": 0.1, "high": 1.5}}, r"\(0, 1\]"),
+        ({"levels": {"low": 0.0, "high": 0.3}}, r"\(0, 1\]"),
+        ({"levels": {"low": "NaN", "high": 0.3}}, "low"),
         ({"surprise": 1}, "surprise"),
     ],
 )
@@ -93,14 +93,17 @@ def test_a_net_stated_wrongly_is_refused(tmp_path, changes, said):
     ("joint", "said"),
     [
         ({}, "dilated: no thresholds on what its nets say together"),
-        ({"dilated": {"other": 0.9, "speck": 0.8}}, "must not lie below"),
-        ({"dilated": {"other": 0.85, "speck": 0.9}}, "must not lie above 0.8411"),
-        ({"dilated": {"other": 0.6, "speck": 0.98}}, "must not lie above"),
-        ({"dilated": {"other": 0.0, "speck": 0.8}}, r"\(0, 1\]"),
-        ({"dilated": {"other": 0.5, "speck": 1.5}}, r"\(0, 1\]"),
-        ({"dilated": {"other": "NaN", "speck": 0.8}}, "joint.dilated.other"),
-        ({"dilated": {"other": 0.5}}, "joint.dilated.speck"),
-        ({name: {"other": 0.5, "speck": 0.8} for name in ("dilated", "plain")}, "no nets for plain"),
+        ({"dilated": {"accept": 0.9, "other": 0.9, "speck": 0.8}}, "must not lie below"),
+        ({"dilated": {"accept": 0.59, "other": 0.6, "speck": 0.8}}, "what is accepted must not lie below"),
+        ({"dilated": {"accept": 0.9934, "other": 0.6, "speck": 0.8}}, "nothing comes to more than 0.9933"),
+        ({"dilated": {"other": 0.6, "speck": 0.8}}, "joint.dilated.accept"),
+        ({"dilated": {"accept": 0.9, "other": 0.85, "speck": 0.9}}, "must not lie above 0.8411"),
+        ({"dilated": {"accept": 0.9, "other": 0.6, "speck": 0.98}}, "must not lie above"),
+        ({"dilated": {"accept": 0.9, "other": 0.0, "speck": 0.8}}, r"\(0, 1\]"),
+        ({"dilated": {"accept": 0.9, "other": 0.5, "speck": 1.5}}, r"\(0, 1\]"),
+        ({"dilated": {"accept": 0.9, "other": "NaN", "speck": 0.8}}, "joint.dilated.other"),
+        ({"dilated": {"accept": 0.9, "other": 0.5}}, "joint.dilated.speck"),
+        ({name: {"accept": 0.9, "other": 0.5, "speck": 0.8} for name in ("dilated", "plain")}, "no nets for plain"),
     ],
 )
 def test_joint_thresholds_stated_wrongly_or_not_at_all_are_refused(tmp_path, joint, said):
@@ -160,16 +163,16 @@ def test_an_unknown_architecture_is_a_model_error(tmp_path):
         _load(tmp_path, _document()).model_set("plain")
 
 
-@pytest.mark.parametrize("other", [1, 2, 4])
+@pytest.mark.parametrize("other", [1, 2, 3, 5])
 def test_another_schema_is_refused(tmp_path, other):
     with pytest.raises(errors.ModelError, match=f"schema {other}.*choose them anew"):
         _load(tmp_path, _document(schema=other))
 
 
 def test_the_digest_changes_with_weights_thresholds_and_profile_but_not_with_the_recipe(tmp_path):
-    def digest(profile=finding.Profile.DEFAULT, speck=0.9, **changes):
+    def digest(profile=finding.Profile.DEFAULT, speck=0.9, accept=0.9, **changes):
         nets = [{**_net("axial"), **changes}, _net("sagittal"), _net("coronal")]
-        joint = {"dilated": {"other": 0.6, "speck": speck}}
+        joint = {"dilated": {"accept": accept, "other": 0.6, "speck": speck}}
         return _load(tmp_path, _document(nets=nets, joint=joint)).model_set().digest(profile)
 
     usual = digest()
@@ -178,6 +181,7 @@ def test_the_digest_changes_with_weights_thresholds_and_profile_but_not_with_the
         digest(finding.Profile.PAPER),
         digest(sha256="0b" * 32),
         digest(speck=0.91),
-        digest(levels={"accept": 0.5, "low": 0.11, "high": 0.3}),
+        digest(accept=0.91),
+        digest(levels={"low": 0.11, "high": 0.3}),
     }
-    assert len(others | {usual}) == 5
+    assert len(others | {usual}) == 6

@@ -141,7 +141,7 @@ def test_thresholds_of_an_older_schema_are_not_taken_over(tmp_path):
     from training import export
 
     (tmp_path / "manifest.json").write_text(json.dumps({"schema": 1, "nets": []}))
-    with pytest.raises(SystemExit, match="schema 1, not 3: export into an empty folder"):
+    with pytest.raises(SystemExit, match="schema 1, not 4: export into an empty folder"):
         export.chosen_levels(tmp_path)
 
 

@@ -41,7 +41,7 @@ def test_mimics_below_the_lesions_are_excluded_and_no_positive_is(models):
     assert (chosen.positives, chosen.missed, chosen.zeros, chosen.excluded) == (72, (), 9, 9)
     assert chosen.sensitivity_low >= 0.95
     assert 0.2 < chosen.joint.other <= chosen.joint.speck
-    assert chosen.levels.accept == chosen.joint.other  # 0.5 would agree with the truth as well, but accept less surely
+    assert chosen.joint.accept == chosen.joint.other  # 0.5 would agree with the truth as well, but accept less surely
     assert (chosen.levels.low, chosen.levels.high) == (levels.LOW, levels.HIGH)
 
 
@@ -213,4 +213,4 @@ def test_more_phantoms_without_calcium_are_more_of_the_same_ones_and_of_no_other
 
 
 def test_open_thresholds_keep_every_candidate_in_doubt():
-    assert finding.Levels(accept=0.5, low=1e-9, high=1e-9) == tune.OPEN
+    assert finding.Levels(low=1e-9, high=1e-9) == tune.OPEN

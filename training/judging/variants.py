@@ -16,8 +16,8 @@ LEVEL = fusion.EXTENT
 ALL = tuple(finding.Plane)
 NEVER = 2.0
 _SPEC = finding.NetSpec(
-    levels=dict.fromkeys(ALL, finding.Levels(accept=LEVEL, low=NEVER, high=NEVER)),
-    joint=finding.Joint(other=NEVER, speck=NEVER),
+    levels=dict.fromkeys(ALL, finding.Levels(low=NEVER, high=NEVER)),
+    joint=finding.Joint(accept=LEVEL, other=NEVER, speck=NEVER),
 )
 
 Nets: TypeAlias = tuple[str, str]
