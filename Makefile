@@ -74,6 +74,7 @@ train: $(VENV)/.train  ## train the shipped nets anew (needs torch: see training
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain_large.toml --more scratch
 	$(BIN)/python -m training.train --architecture plain --config training/config/plain_settle.toml --more scratch
 	$(BIN)/python -m training.export
+	$(BIN)/python -m training.join
 	$(BIN)/python -m training.evaluate --tune --phantoms validation --each 30 --zeros 100 $(if $(BACKGROUND),--background $(BACKGROUND) --copies 60)
 
 evaluate: $(VENV)/.dev  ## judge the nets on both held-out sets of phantoms into build/evaluation; EACH=5 for fewer

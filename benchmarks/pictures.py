@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("out", type=pathlib.Path)
     asked = parser.parse_args()
     stated = manifest.load(MODELS / "manifest.json")
-    engine = inference.load(stated, MODELS, "dilated", device="cpu", threads=2)
+    engine = inference.load(stated, MODELS, device="cpu", threads=2)
     for name in SHOWN:
         found, picture = look(asked.series / name, engine)
         (asked.out / f"{name}.png").write_bytes(smaller(picture))

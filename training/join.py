@@ -25,20 +25,20 @@ JOINED = "both"
 _SHARED = ("image", "core")
 
 
-def join(parts: Mapping[str, pathlib.Path], path: pathlib.Path, plane: finding.Plane) -> None:
-    """Write one net as ONNX whose logit is the mean of the parts'; ValueError where one is no net of `export`."""
+def join(parts: Mapping[str, bytes], plane: finding.Plane) -> bytes:
+    """Return one net, as ONNX, whose logit is the mean of the parts'; ValueError where one is no net of `export`."""
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
     logits = []
-    for name, place in parts.items():
-        graph = _named(onnx.load(place), name).graph
+    for name, content in parts.items():
+        graph = _named(onnx.load_from_string(content), name).graph
         *before, last = graph.node
         if last.op_type != "Sigmoid" or [each.name for each in graph.input] != list(_SHARED):
-            raise ValueError(f"{place.name} is no net that training.export wrote")
+            raise ValueError(f"the {name} {plane} net is none that training.export wrote")
         nodes += before
         weights += graph.initializer
         logits.append(last.input[0])
-    first = onnx.load(next(iter(parts.values())))
+    first = onnx.load_from_string(next(iter(parts.values())))
     weights.append(numpy_helper.from_array(np.array(1 / len(logits), np.float32), "share"))
     nodes += [
         helper.make_node("Sum", logits, ["sum"], name="node_sum"),
@@ -49,7 +49,7 @@ def join(parts: Mapping[str, pathlib.Path], path: pathlib.Path, plane: finding.P
     model = helper.make_model(graph, opset_imports=first.opset_import, ir_version=first.ir_version)
     helper.set_model_props(model, {"plane": str(plane), "architecture": JOINED, "use": "research only"})
     onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _named(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -69,34 +69,45 @@ def _named(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     return model
 
 
-def joined(models: pathlib.Path, stated: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Write the joined nets into the folder and return their part of the manifest; ValueError where parts are missing.
+def joined(models: pathlib.Path, stated: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Return the joined nets' part of the manifest, and their files; ValueError, OSError where parts are not there.
 
     Thresholds stay where the very same nets had some; others leave every candidate in doubt until they are tuned.
     """
-    there = {(net["architecture"], net["plane"]): net for net in stated["nets"]}
-    entries = []
+    there = {(net["architecture"], net["plane"]): net for net in stated.get("nets", [])}
+    entries, files = [], {}
     for plane in finding.Plane:
-        parts = {name: there.get((name, plane)) for name in PARTS}
-        if missing := [name for name, net in parts.items() if net is None]:
+        if missing := [name for name in PARTS if (name, plane) not in there]:
             raise ValueError(f"{models} holds no {plane} net of {', '.join(missing)}")
-        nets = {name: net for name, net in parts.items() if net is not None}
-        path = models / f"{JOINED}-{plane}.onnx"
-        join({name: models / net["file"] for name, net in nets.items()}, path, plane)
-        entries.append(_entry(path, list(nets.values()), there.get((JOINED, plane))))
-    return entries
+        parts = {name: there[name, plane] for name in PARTS}
+        content = join({name: _read(models, net) for name, net in parts.items()}, plane)
+        entries.append(_entry(plane, content, list(parts.values()), there.get((JOINED, plane))))
+        files[entries[-1]["file"]] = content
+    return entries, files
 
 
-def _entry(path: pathlib.Path, parts: Sequence[Mapping[str, Any]], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    same = before is not None and before["sha256"] == sha256
+def _read(models: pathlib.Path, net: Mapping[str, Any]) -> bytes:
+    content = (models / net["file"]).read_bytes()
+    if _hash(content) != net["sha256"]:
+        raise ValueError(f"{models / net['file']} is not the file that the manifest tells of")
+    return content
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _entry(
+    plane: finding.Plane, content: bytes, parts: Sequence[Mapping[str, Any]], before: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    kept = before["levels"] if before and before["sha256"] == _hash(content) else None
     return {
         **parts[0],
         "architecture": JOINED,
-        "file": path.name,
-        "sha256": sha256,
+        "file": f"{JOINED}-{plane}.onnx",
+        "sha256": _hash(content),
         "receptive_field": max(part["receptive_field"] for part in parts),
-        "levels": before["levels"] if before and same else dataclasses.asdict(export.UNCALIBRATED),
+        "levels": kept or dataclasses.asdict(export.UNCALIBRATED),
         "recipe": {"joined": {part["file"]: part["sha256"] for part in parts}},
     }
 
@@ -108,17 +119,19 @@ def main() -> int:
     models: pathlib.Path = parser.parse_args().models
     stated = export.there(models)
     try:
-        entries = joined(models, stated or {"nets": []})
+        entries, files = joined(models, stated)
     except (ValueError, OSError) as exc:
         print(exc, file=sys.stderr)
         return 2
-    old = [net for net in stated["nets"] if net["architecture"] == JOINED]
-    if [net["sha256"] for net in old] != [net["sha256"] for net in entries]:
+    old = [net["sha256"] for net in stated["nets"] if net["architecture"] == JOINED]
+    if old != [net["sha256"] for net in entries]:
         stated["joint"][JOINED] = dataclasses.asdict(export.UNCALIBRATED_JOINT)
         stated["operating_point"].pop(JOINED, None)
         print("No thresholds were chosen for them yet: run training.evaluate --tune before any use")
     stated["nets"] = [*entries, *(net for net in stated["nets"] if net["architecture"] != JOINED)]
     stated["default_architecture"] = JOINED
+    for name, content in files.items():
+        (models / name).write_bytes(content)
     (models / "manifest.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
     return 0
 

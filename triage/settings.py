@@ -41,7 +41,7 @@ class Settings(pydantic_settings.BaseSettings):
     task_seconds: Annotated[float, pydantic.Field(gt=0, le=86400)] = 300.0
     max_attempts: Annotated[int, pydantic.Field(ge=1)] = 4
 
-    architecture: Literal["dilated", "plain"] = "dilated"
+    architecture: Literal["both", "dilated", "plain"] = "both"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, pydantic.Field(ge=0)] = 0  # 0: all cores
     evaluation: finding.Evaluation = finding.Evaluation.SPARSE

@@ -15,7 +15,7 @@ import pytest
 
 from cac import errors as cac_errors
 from cac import finding
-from triage import errors, manifest
+from triage import errors, manifest, settings
 from worker import inference
 
 MODELS = pathlib.Path(__file__).parents[2] / "models"
@@ -36,9 +36,9 @@ def models(tmp_path):
     return pathlib.Path(shutil.copytree(MODELS, tmp_path / "models"))
 
 
-def test_the_manifest_says_research_only_and_runs_the_dilated_nets_by_default(stated):
+def test_the_manifest_says_research_only_and_runs_both_architectures_joined_by_default(stated):
     assert stated.use == "research only"
-    assert stated.default_architecture == "dilated"
+    assert stated.default_architecture == settings.Settings().architecture == "both"
 
 
 def test_all_shipped_nets_answer_with_probabilities_of_the_image_shape(stated):
@@ -97,11 +97,11 @@ def test_a_missing_net_is_refused(stated, models):
 
 
 def test_bytes_that_are_no_net_are_refused_even_with_their_own_hash(models):
-    (models / "dilated-axial.onnx").write_bytes(b"not a net")
+    (models / "both-axial.onnx").write_bytes(b"not a net")
     hashed = hashlib.sha256(b"not a net").hexdigest()
     document = json.loads((models / "manifest.json").read_text())
     for net in document["nets"]:
-        if net["file"] == "dilated-axial.onnx":
+        if net["file"] == "both-axial.onnx":
             net["sha256"] = hashed
     (models / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(errors.ModelError, match="do not load"):

@@ -17,7 +17,7 @@ def test_nets_whose_thresholds_nobody_chose_are_told(tmp_path, monkeypatch, tune
     models = shutil.copytree(MODELS, tmp_path / "models")
     stated = json.loads((models / "manifest.json").read_text())
     if not tuned:
-        del stated["operating_point"]["dilated"]
+        del stated["operating_point"]["both"]
     (models / "manifest.json").write_text(json.dumps(stated))
     monkeypatch.setenv("CAC_TRIAGE_MODELS", str(models))
     monkeypatch.setenv("CAC_TRIAGE_HOME", str(tmp_path))

@@ -102,7 +102,7 @@ def widths(asked: Sequence[str]) -> dict[str, str]:
         if not width.isdigit() or not folder or width in told:
             raise ValueError(f"--width {each}: say WIDTH=FOLDER, such as 16=build/width16, each width once")
         stated = manifest.load(pathlib.Path(folder) / "manifest.json")
-        if own := {_base_width(net) for net in stated.nets} - {width}:
+        if own := {_base_width(net) for net in stated.nets if "joined" not in net.recipe} - {width}:
             raise ValueError(f"--width {each}: its nets are of base width {', '.join(sorted(own))}")
         told[width] = folder
     return told
