@@ -9,7 +9,7 @@ from cac import finding, fusion, reasons
 
 _FLAT = "All three planes accept voxels of it, but what they call calcium is a 2D object (one voxel thick)"
 _ACCEPTED_FLAT = f"{_FLAT}: the 2D rule takes it for no lesion, but never drops it without a doubt."
-_CLAIM = "; together they come to {most} on one"
+_CLAIM = "; together they come to {most} on one voxel"
 _TOGETHER = " Together they come to {most} on its most suspect voxel; {limit} would be a doubt."
 _SPECK = " It is a speck such as noise makes, too small to score, so that doubt asks for more."
 _DOUBTS = {
@@ -32,15 +32,15 @@ def each(fused: fusion.Fusion, spec: finding.NetSpec) -> tuple[reasons.Reason, .
         seen = {plane: values[number] for plane, values in best.items()}
         reach = together[number], limits[specks[number]]
         if doubt is not None:
-            text = _DOUBTS.get(doubt) or (
-                _ACCEPTED_FLAT
-                if agreed[number]
-                else f"{_unaccepted(seen, shared[number], accept)}, but {_cause(seen, stated, reach, accept)}."
-            )
+            text = _DOUBTS.get(doubt) or _ACCEPTED_FLAT
+            if doubt not in _DOUBTS and not agreed[number]:
+                against = _unaccepted(seen, shared[number], accept)
+                text = f"{against}; in doubt, for {_cause(seen, stated, reach, accept)}."
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
             planes = _against(seen, dict.fromkeys(seen, fusion.EXTENT))
-            facts = {"voxels": agreed[number], "planes": planes + _CLAIM.format(most=_beside(shared[number], accept))}
+            claim = _CLAIM.format(most=_beside(shared[number], accept)) if accept > fusion.EXTENT else ""
+            facts = {"voxels": agreed[number], "planes": planes + claim}
             why.append(reasons.reason(reasons.ReasonCode.ALL_PLANES_ACCEPT, **facts))
         elif agreed[number]:
             why.append(reasons.reason(reasons.ReasonCode.FLAT_OBJECT))
@@ -77,11 +77,11 @@ def _unaccepted(seen: Mapping[finding.Plane, float], shared: float, accept: floa
     threshold on that.
     """
     if shared:
-        return f"All planes call a voxel of it calcium, too little to accept it (together {_beside(shared, accept)})"
+        return f"All planes call a voxel of it calcium, too unsurely to accept it (together {_beside(shared, accept)})"
     refusing = {plane: value for plane, value in seen.items() if value < fusion.EXTENT}
     if refusing:
         return f"Not all planes call it calcium ({_against(refusing, dict.fromkeys(seen, fusion.EXTENT))})"
-    return "Each plane calls voxels of it calcium, and none is called so by all"
+    return "Each plane calls voxels of it calcium, but no voxel is called so by all three"
 
 
 def _cause(
@@ -97,11 +97,11 @@ def _cause(
     low, high = (_of(levels, name) for name in ("low", "high"))
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
     if sure:
-        return f"one so high is a doubt ({_against(sure, high)})"
+        return f"one so high is enough ({_against(sure, high)})"
     if not reach[0] < reach[1]:
         return f"together they come to {_beside(*reach)} on one voxel"
     if min(seen.values()) >= accept:
-        return f"each alone would accept some ({_against(seen, dict.fromkeys(seen, accept))})"
+        return f"each plane is as sure of some voxel as accepting asks ({_against(seen, dict.fromkeys(seen, accept))})"
     return f"two are sure of calcium on one voxel ({_against(seen, low)})"
 
 

@@ -94,10 +94,11 @@ DOUBT_ALL = Joint(accept=0.5, other=0.0, speck=0.0)
 class NetSpec:
     """Hold what the nets expect, as the manifest states it.
 
-    `levels` and `joint` are thresholds (without joint ones all is in doubt), `spacing` is (slab increment, row, column)
-    in mm of the nets' grid, `window` the HU range scaled to [0, 1], `stride` the multiple that height and width must
-    have, `depth` the slices a sagittal or coronal image may have, `receptive_field` how many pixels to either side of
-    its pooling cell an output pixel can depend on, `evaluation` how to ask, on how many `threads` at once.
+    `levels` and `joint` are thresholds (without joint ones what is not accepted is in doubt), `spacing` is (slab
+    increment, row, column) in mm of the nets' grid, `window` the HU range scaled to [0, 1], `stride` the multiple that
+    height and width must have, `depth` the slices a sagittal or coronal image may have, `receptive_field` how many
+    pixels to either side of its pooling cell an output pixel can depend on, `evaluation` how to ask, on how many
+    `threads` at once.
     """
 
     levels: Mapping[Plane, Levels]

@@ -40,15 +40,16 @@ Record: TypeAlias = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Hold what every scan is asked: the nets of the reference and the variants."""
+    """Hold what every scan is asked: the nets of the reference, those of the node, and the variants."""
 
     reference: variants.Nets
+    node: variants.Nets
     listed: tuple[variants.Variant, ...]
 
     @property
     def digest(self) -> str:
         """Return a digest of the variants, and of the weights and thresholds that decide their answers."""
-        nets = sorted({variant.nets for variant in self.listed})
+        nets = sorted({self.node, *(variant.nets for variant in self.listed)})
         weights = [_model_set(each).digest(finding.Profile.DEFAULT) for each in nets]
         asked = [dataclasses.asdict(dataclasses.replace(each, nets=("", ""))) for each in self.listed]
         return hashlib.sha256(json.dumps([asked, weights]).encode()).hexdigest()
@@ -76,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command."""
     made = argparse.ArgumentParser(prog="python -m training.ablate", description=__doc__)
     made.add_argument("--models", type=pathlib.Path, default=ROOT / "models")
-    made.add_argument("--architecture", help="of the reference; the manifest's default where not named")
+    made.add_argument("--architecture", default="dilated", help="of the reference; the node's is the manifest's")
     made.add_argument("--width", nargs="+", default=[], metavar="WIDTH=FOLDER", help="models of other base widths")
     made.add_argument("--each", type=int, default=10, help="phantoms without calcium, and as many with")
     made.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
@@ -84,11 +85,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def planned(models: pathlib.Path, architecture: str | None, widths: Mapping[str, str]) -> Plan:
+def planned(models: pathlib.Path, architecture: str, widths: Mapping[str, str]) -> Plan:
     """List the variants that these models allow; ModelError."""
     stated = manifest.load(models / "manifest.json")
     reference = (str(models), stated.model_set(architecture).architecture)
-    return Plan(reference=reference, listed=variants.listed(reference, tuple(stated.architectures), widths))
+    node = (str(models), stated.default_architecture)
+    return Plan(reference=reference, node=node, listed=variants.listed(reference, tuple(stated.architectures), widths))
 
 
 def phantoms(each: int, style: scan.Style | None = None) -> list[sets.Phantom]:
@@ -170,7 +172,7 @@ def _job(task: sets.Phantom) -> Record | str:
 def engines(plan: Plan) -> Mapping[variants.Nets, inference.Engine]:
     """Open every net that a variant needs, once; ModelError."""
     opened = {}
-    for folder, architecture in sorted({variant.nets for variant in plan.listed}):
+    for folder, architecture in sorted({plan.node, *(variant.nets for variant in plan.listed)}):
         models = pathlib.Path(folder)
         stated = manifest.load(models / "manifest.json")
         opened[folder, architecture] = inference.load(stated, models, architecture, threads=1)
@@ -183,7 +185,7 @@ def judge(task: sets.Phantom, plan: Plan, nets: Mapping[variants.Nets, inference
     made = task.scan()
     making = time.process_time() - began
     truth = made.truth > 0
-    verdicts = {NODE: _by_node(made, truth, nets[plan.reference])}
+    verdicts = {NODE: _by_node(made, truth, nets[plan.node])}
     located = heart.locate(made.volume)
     if located is None:  # nobody may call that negative
         nothing = variants.judge(made.volume, truth, np.zeros_like(truth), negative=False)

@@ -76,7 +76,7 @@ def difference(net: nets.UNet, path: pathlib.Path, *, seed: int = 0) -> float:
 
 def chosen_levels(models: pathlib.Path) -> dict[str, dict[str, float]]:
     """Return the thresholds of the manifest that is there, by what was learned: they hold as long as that does."""
-    return {learned(models / net["file"]): net["levels"] for net in there(models).get("nets", [])}
+    return {learned(models / net["file"]): net["levels"] for net in _there(models).get("nets", [])}
 
 
 def of_architectures(models: pathlib.Path, part: str) -> dict[str, tuple[set[str], dict[str, Any]]]:
@@ -84,7 +84,7 @@ def of_architectures(models: pathlib.Path, part: str) -> dict[str, tuple[set[str
 
     `part` is 'operating_point' or 'joint': with other weights either says nothing.
     """
-    stated = there(models)
+    stated = _there(models)
     return {
         architecture: (
             {learned(models / n["file"]) for n in stated["nets"] if n["architecture"] == architecture},
@@ -117,13 +117,13 @@ def refuse_parts(folder: pathlib.Path) -> None:
 
 def with_others(entries: list[dict[str, Any]], models: pathlib.Path) -> list[dict[str, Any]]:
     """Return the entries and, of the manifest that is there, those of architectures that were not exported now."""
-    before = there(models).get("nets", [])
+    before = _there(models).get("nets", [])
     now = {each["architecture"] for each in entries}
     kept = [each for each in before if each["architecture"] in train.ARCHITECTURES and each["architecture"] not in now]
     return sorted([*entries, *kept], key=lambda each: train.ARCHITECTURES.index(each["architecture"]))
 
 
-def there(models: pathlib.Path) -> dict[str, Any]:
+def _there(models: pathlib.Path) -> dict[str, Any]:
     """Return the manifest that is there, or nothing; that of another schema would lend its thresholds a new meaning."""
     path = models / "manifest.json"
     stated: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}

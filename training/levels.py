@@ -114,7 +114,7 @@ def _highest(positives: Sequence[Scan], speck: float) -> finding.Joint | None:
 
 def _joint(other: float, speck: float) -> finding.Joint:
     """Return thresholds of doubt given as logits; what is accepted is chosen last (`accept`)."""
-    least = probability(max(float(ACCEPT[0]), other))
+    least = probability(max(float(ACCEPT[0]), speck))
     return finding.Joint(accept=least, other=probability(other), speck=probability(speck))
 
 
@@ -133,8 +133,7 @@ def accept(reach: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
 
     `reach` is each candidate's largest joint logit on a voxel that all planes call calcium, -inf without one; agreement
     is the Dice coefficient of the candidates' voxels, of which no false one counts more than the largest true one: of a
-    bone only what the nets call calcium would be taken. It hardly decides on exclusion: what is accepted passes the
-    joint threshold of doubt too. The lowest of equals, from 0.5 up.
+    bone only what the nets call calcium would be taken. The lowest of equals, from 0.5 up.
     """
     voxels = np.minimum(voxels, voxels[true].max(initial=0))
     whole = voxels[true].sum()

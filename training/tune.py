@@ -137,7 +137,7 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
             f"({', '.join(row.name for row in lost)}), and --missed allows {wanted.missed}."
         )
     enough(people, wanted, len(missed))
-    chosen = dataclasses.replace(chosen, accept=max(levels.probability(_accept(judged)), chosen.other))
+    chosen = dataclasses.replace(chosen, accept=max(levels.probability(_accept(judged)), chosen.speck))
     claimed = [_claimed(row, chosen.accept) for row in judged if not row.positive]
     zeros = [dataclasses.replace(scan, settled=scan.settled or own) for scan, own in zip(zeros, claimed, strict=True)]
     return Chosen(
@@ -213,9 +213,9 @@ def _shared(spot: rows.Spot) -> float:
 
 
 def _claimed(row: rows.Row, accept: float) -> bool:
-    """Tell whether a scan holds a candidate that is accepted, or that each plane would, on whatever voxels."""
-    spots = [spot for spot in row.spots if spot.status != finding.CandidateStatus.REJECTED]
-    return any(min(s.probabilities) >= accept or _shared(s) >= levels.logit(accept) for s in spots)
+    """Tell whether each plane is as sure of a candidate as accepting asks, on whatever voxels: it is in doubt then."""
+    spots = (spot for spot in row.spots if spot.status != finding.CandidateStatus.REJECTED)
+    return any(min(spot.probabilities) >= accept for spot in spots)
 
 
 def _logits(probabilities: Sequence[rows.Triple]) -> levels.Array:

@@ -199,7 +199,7 @@ class Candidate(Shown):
     doubt: str | None = pydantic.Field(examples=[None], description="The reason code of the doubt, if any.")
     reason: Reason | None = pydantic.Field(
         examples=[
-            {"code": "all_planes_accept", "text": "All three planes accept 18 voxel(s) of it: axial 0.97 >= 0.5."}
+            {"code": "all_planes_accept", "text": "All three planes accept 18 voxel(s) of it: axial 0.97 >= 0.5 ..."}
         ],
         description="Why it has its status, with the thresholds in force.",
     )

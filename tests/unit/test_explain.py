@@ -43,12 +43,24 @@ def why(
 
 
 def test_an_accepted_candidate_names_all_three_planes_and_their_thresholds() -> None:
-    status, reason = why(scan_of(CUBE), 0.9, 0.8, 0.7)
+    status, reason = why(scan_of(CUBE), 0.9, 0.8, 0.7, spec=spec_of(0.75, 0.2, 0.8))
     assert (status, reason.code) == (Status.ACCEPTED, Code.ALL_PLANES_ACCEPT)
     assert reason.text == (
         "All three planes accept 8 voxel(s) of it: axial 0.9 >= 0.5, sagittal 0.8 >= 0.5, coronal 0.7 >= 0.5; "
-        "together they come to 0.814 >= 0.5 on one."
+        "together they come to 0.814 >= 0.75 on one voxel."
     )
+
+
+def test_what_the_planes_come_to_where_one_calls_it_no_calcium_is_not_what_accepts_it() -> None:
+    sure, unsure = np.full((2, *SHAPE), 0.7, dtype=np.float32)
+    sure[1, 2, 2], unsure[1, 2, 2] = 1.0, 0.4
+    reason = why(scan_of(CUBE), sure, sure, unsure, spec=spec_of(0.6, 0.9, 1.0))[1]
+    assert reason.text.endswith("together they come to 0.7 >= 0.6 on one voxel.")
+
+
+def test_the_paper_asks_for_no_more_than_one_half_in_each_plane_and_is_not_told_to() -> None:
+    spec = spec_of(0.95, 0.2, 0.8)
+    assert "together" not in why(scan_of(CUBE), 0.6, 0.6, 0.6, profile=finding.Profile.PAPER, spec=spec)[1].text
 
 
 def test_a_candidate_that_no_plane_suspects_says_so() -> None:
@@ -113,8 +125,11 @@ def test_a_2d_object_without_overlap_is_doubted_for_that() -> None:
             (0.3, 0.25, 0.1),
             "two are sure of calcium on one voxel (axial 0.3 >= 0.2, sagittal 0.25 >= 0.2, coronal 0.1 < 0.2)",
         ),
-        ((0.9, 0.1, 0.1), "(sagittal 0.1 < 0.5, coronal 0.1 < 0.5), but one so high is a doubt (axial 0.9 >= 0.8)"),
-        ((0.9, 0.9, 0.4), "Not all planes call it calcium (coronal 0.4 < 0.5), but"),
+        (
+            (0.9, 0.1, 0.1),
+            "(sagittal 0.1 < 0.5, coronal 0.1 < 0.5); in doubt, for one so high is enough (axial 0.9 >= 0.8)",
+        ),
+        ((0.9, 0.9, 0.4), "Not all planes call it calcium (coronal 0.4 < 0.5); in doubt, for"),
     ],
 )
 def test_a_doubt_names_who_refuses_and_who_insists(answers: tuple[float, ...], sentence: str) -> None:
@@ -126,7 +141,7 @@ def test_a_doubt_names_who_refuses_and_who_insists(answers: tuple[float, ...], s
 def test_a_doubt_by_what_the_planes_say_together_says_so() -> None:
     status, reason = why(scan_of(CUBE), 0.45, 0.45, 0.45, spec=spec_of(0.5, 0.7, 0.8, other=0.4))
     assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
-    assert reason.text.endswith("but together they come to 0.45 >= 0.4 on one voxel.")
+    assert reason.text.endswith("in doubt, for together they come to 0.45 >= 0.4 on one voxel.")
 
 
 def test_planes_that_accept_different_voxels_are_a_doubt_that_says_so() -> None:
@@ -135,8 +150,8 @@ def test_planes_that_accept_different_voxels_are_a_doubt_that_says_so() -> None:
     status, reason = why(scan_of(CUBE), left, right, right, spec=spec_of(0.8, 0.95, 0.99))
     assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
     assert reason.text == (
-        "Each plane calls voxels of it calcium, and none is called so by all, but each alone would accept some "
-        "(axial 0.9 >= 0.8, sagittal 0.9 >= 0.8, coronal 0.9 >= 0.8)."
+        "Each plane calls voxels of it calcium, but no voxel is called so by all three; in doubt, for each plane is as "
+        "sure of some voxel as accepting asks (axial 0.9 >= 0.8, sagittal 0.9 >= 0.8, coronal 0.9 >= 0.8)."
     )
 
 
@@ -144,8 +159,8 @@ def test_what_all_planes_call_calcium_without_enough_together_says_so() -> None:
     status, reason = why(scan_of(CUBE), 0.7, 0.6, 0.8, spec=spec_of(0.8, 0.9, 0.95, other=0.6))
     assert (status, reason.code) == (Status.DOUBT, Code.CANDIDATE_IN_DOUBT)
     assert reason.text == (
-        "All planes call a voxel of it calcium, too little to accept it (together 0.707 < 0.8), "
-        "but together they come to 0.707 >= 0.6 on one voxel."
+        "All planes call a voxel of it calcium, too unsurely to accept it (together 0.707 < 0.8); in doubt, "
+        "for together they come to 0.707 >= 0.6 on one voxel."
     )
 
 
@@ -190,7 +205,7 @@ def test_probabilities_close_to_their_threshold_are_told_apart() -> None:
     close = spec_of(0.97004, 0.6, 0.9999996)
     status, reason = why(scan_of(CUBE), 1.0, 0.6055, 1.0, spec=close)
     assert status is Status.DOUBT
-    assert "(together 0.97 < 0.97004), but one so high" in reason.text
+    assert "(together 0.97 < 0.97004); in doubt, for one so high" in reason.text
     assert "axial 1 >= 0.9999996" in reason.text
 
 

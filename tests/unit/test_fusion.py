@@ -210,6 +210,21 @@ def test_what_planes_are_sure_of_on_different_voxels_is_not_added_up_to_accept()
     assert (fused.status, fused.lesions.sizes.tolist()) == ((Status.ACCEPTED,), [8])
 
 
+def test_a_flat_object_that_is_accepted_is_in_doubt_though_every_threshold_of_doubt_lies_above() -> None:
+    late = fusing.spec_of(0.6, 0.95, 0.99)
+    for place, overlap in ((fusing.FLAT, True), (fusing.FLAT, False)):
+        fused = fusing.judge(fusing.scan_of(place, overlap=overlap), 0.8, 0.8, 0.55, spec=late)
+        assert fused.status == (Status.DOUBT,)
+        assert fused.shared[0] >= 0.6 > min(best[0] for best in fused.best.values())
+
+
+def test_all_voxels_that_each_plane_calls_calcium_count_where_one_is_sure() -> None:
+    values = np.full(fusing.SHAPE, 0.6, dtype=np.float32)
+    values[1, 2, 2] = 0.97
+    fused = fusing.judge(fusing.scan_of(fusing.CUBE), values, values, values, spec=fusing.spec_of(0.9, 0.95, 0.99))
+    assert (fused.status, fused.agreed.tolist(), fused.lesions.sizes.tolist()) == ((Status.ACCEPTED,), [8], [8])
+
+
 def test_a_voxel_below_130_hu_accepts_nothing() -> None:
     scan = fusing.scan_of(fusing.CUBE)
     scan.hu[1, 2, 2] = 129

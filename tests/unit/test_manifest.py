@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cac import finding
+from cac import finding, joint
 from triage import errors, manifest
 
 
@@ -90,15 +90,15 @@ def test_a_net_stated_wrongly_is_refused(tmp_path, changes, said):
 
 
 @pytest.mark.parametrize(
-    ("joint", "said"),
+    ("stated", "said"),
     [
         ({}, "dilated: no thresholds on what its nets say together"),
         ({"dilated": {"accept": 0.9, "other": 0.9, "speck": 0.8}}, "must not lie below"),
-        ({"dilated": {"accept": 0.59, "other": 0.6, "speck": 0.8}}, "what is accepted must not lie below"),
+        ({"dilated": {"accept": 0.79, "other": 0.6, "speck": 0.8}}, "what is accepted must not lie below"),
         ({"dilated": {"accept": 0.9934, "other": 0.6, "speck": 0.8}}, "nothing comes to more than 0.9933"),
         ({"dilated": {"other": 0.6, "speck": 0.8}}, "joint.dilated.accept"),
         ({"dilated": {"accept": 0.9, "other": 0.85, "speck": 0.9}}, "must not lie above 0.8411"),
-        ({"dilated": {"accept": 0.9, "other": 0.6, "speck": 0.98}}, "must not lie above"),
+        ({"dilated": {"accept": 0.98, "other": 0.6, "speck": 0.98}}, "must not lie above"),
         ({"dilated": {"accept": 0.9, "other": 0.0, "speck": 0.8}}, r"\(0, 1\]"),
         ({"dilated": {"accept": 0.9, "other": 0.5, "speck": 1.5}}, r"\(0, 1\]"),
         ({"dilated": {"accept": 0.9, "other": "NaN", "speck": 0.8}}, "joint.dilated.other"),
@@ -106,9 +106,15 @@ def test_a_net_stated_wrongly_is_refused(tmp_path, changes, said):
         ({name: {"accept": 0.9, "other": 0.5, "speck": 0.8} for name in ("dilated", "plain")}, "no nets for plain"),
     ],
 )
-def test_joint_thresholds_stated_wrongly_or_not_at_all_are_refused(tmp_path, joint, said):
+def test_joint_thresholds_stated_wrongly_or_not_at_all_are_refused(tmp_path, stated, said):
     with pytest.raises(errors.ModelError, match=said):
-        _load(tmp_path, _document(joint=joint))
+        _load(tmp_path, _document(joint=stated))
+
+
+@pytest.mark.parametrize("accept", [0.6, joint.SUREST])
+def test_what_is_accepted_may_lie_where_doubt_begins_and_as_high_as_the_planes_can_come(tmp_path, accept):
+    together = {"accept": accept, "other": 0.6, "speck": 0.6}
+    assert _load(tmp_path, _document(joint={"dilated": together})).joint["dilated"].accept == accept
 
 
 def test_two_nets_for_one_plane_are_refused(tmp_path):
@@ -170,17 +176,17 @@ def test_another_schema_is_refused(tmp_path, other):
 
 
 def test_the_digest_changes_with_weights_thresholds_and_profile_but_not_with_the_recipe(tmp_path):
-    def digest(profile=finding.Profile.DEFAULT, speck=0.9, accept=0.9, **changes):
+    def digest(profile=finding.Profile.DEFAULT, speck=0.8, accept=0.9, **changes):
         nets = [{**_net("axial"), **changes}, _net("sagittal"), _net("coronal")]
-        joint = {"dilated": {"accept": accept, "other": 0.6, "speck": speck}}
-        return _load(tmp_path, _document(nets=nets, joint=joint)).model_set().digest(profile)
+        together = {"dilated": {"accept": accept, "other": 0.6, "speck": speck}}
+        return _load(tmp_path, _document(nets=nets, joint=together)).model_set().digest(profile)
 
     usual = digest()
     assert digest(recipe={"command": "another"}) == usual
     others = {
         digest(finding.Profile.PAPER),
         digest(sha256="0b" * 32),
-        digest(speck=0.91),
+        digest(speck=0.81),
         digest(accept=0.91),
         digest(levels={"low": 0.11, "high": 0.3}),
     }

@@ -41,7 +41,7 @@ def test_mimics_below_the_lesions_are_excluded_and_no_positive_is(models):
     assert (chosen.positives, chosen.missed, chosen.zeros, chosen.excluded) == (72, (), 9, 9)
     assert chosen.sensitivity_low >= 0.95
     assert 0.2 < chosen.joint.other <= chosen.joint.speck
-    assert chosen.joint.accept == chosen.joint.other  # 0.5 would agree with the truth as well, but accept less surely
+    assert chosen.joint.accept == chosen.joint.speck  # 0.5 would agree with the truth as well, but accept less surely
     assert (chosen.levels.low, chosen.levels.high) == (levels.LOW, levels.HIGH)
 
 
@@ -52,6 +52,32 @@ def test_specks_that_no_positive_looks_like_are_excluded_though_larger_mimics_as
     chosen = tune.choose([*as_sure, *specks, *_zeros(9, 0.9)], _wanted(models))
     assert (chosen.zeros, chosen.excluded) == (18, 9)
     assert chosen.joint.other < 0.8 < chosen.joint.speck
+
+
+ACCEPTED = {"status": "accepted", "doubt": None}
+
+
+@pytest.mark.parametrize(
+    ("false", "accept"),
+    [
+        (judged.spot(0.99, voxels=60, **ACCEPTED), levels.probability(4.75)),
+        (judged.spot(0.99, voxels=60), None),  # flat: no threshold accepts it
+        (judged.spot(0.99, voxels=60, voxelwise=((0.999, 0.999, 0.49),), **ACCEPTED), None),  # never all three
+    ],
+)
+def test_what_is_accepted_is_chosen_where_it_agrees_best_with_the_truth(models, false, accept):
+    sure = [judged.positive(name=f"p{n}", spots=(judged.spot(0.9999, **LAD, **ACCEPTED),)) for n in range(72)]
+    mimics = [judged.row(name=f"m{n}", spots=(false,), outcome="present") for n in range(9)]
+    chosen = tune.choose([*sure, *mimics, *_zeros(9)], _wanted(models))
+    assert chosen.joint.accept == (accept or chosen.joint.speck)
+
+
+def test_a_bone_larger_than_any_plaque_does_not_decide_alone_what_is_accepted(models):
+    faint = judged.spot(0.93, **LAD, **ACCEPTED)
+    sure = [judged.positive(name=f"p{n}", spots=(judged.spot(0.9999, **LAD, **ACCEPTED), faint)) for n in range(72)]
+    bone = judged.row(name="bone", spots=(judged.spot(0.96, voxels=20_000, **ACCEPTED),), outcome="present")
+    chosen = tune.choose([*sure, bone, *_zeros(9)], _wanted(models))
+    assert chosen.joint.accept == chosen.joint.speck < 0.93
 
 
 def test_a_small_score_needs_less_of_a_margin(models):
@@ -138,8 +164,8 @@ def test_a_zero_scan_that_other_reasons_keep_back_is_never_counted_as_excluded(m
 
 
 def test_a_zero_scan_of_which_planes_accept_different_voxels_is_in_doubt_and_not_counted_as_excluded(models):
-    apart = tuple(tuple(0.99999 if place == plane else 0.001 for place in range(3)) for plane in range(3))
-    spot = dataclasses.replace(judged.spot(0.9999, what="bone"), voxelwise=apart)
+    apart = tuple(tuple(0.9989 if place == plane else 0.001 for place in range(3)) for plane in range(3))
+    spot = dataclasses.replace(judged.spot(0.9989, what="bone"), voxelwise=apart)
     bone = judged.row(name="bone", spots=(spot,), outcome="indeterminate")
     chosen = tune.choose([*_positives(72), *_zeros(3), bone], _wanted(models))
     assert (chosen.zeros, chosen.excluded) == (4, 3)
