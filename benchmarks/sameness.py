@@ -113,12 +113,12 @@ def _small(engine: inference.Engine, number: int, held: "collections.Counter[str
     wrong += [] if np.array_equal(near.lesions.mask(), whole.lesions.mask()) else ["mask"]
     joint = engine.spec.joint
     held.update({"ties at a threshold": _near(near.together, (joint.other, joint.speck))})
-    held.update({"ties at a threshold": _near(near.shared, (near.accept,))})
+    held.update({"ties at a threshold": _near(near.shared - near.accept, (0.0,))})
     if np.abs(near.together - whole.together).max(initial=0.0) > TOLERANCE:
         wrong.append("joint probabilities")
     for plane in finding.Plane:
         held.update({"ties at a threshold": _ties(near.best[plane], engine.spec.levels[plane])})
-        held.update({"ties at a threshold": _near(near.best[plane], (near.accept,))})
+        held.update({"ties at a threshold": _near(near.best[plane], (near.alone,))})
         if np.abs(near.best[plane] - whole.best[plane]).max(initial=0.0) > TOLERANCE:
             wrong.append(f"{plane} probabilities")
     return wrong

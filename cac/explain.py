@@ -24,18 +24,18 @@ _DOUBTS = {
 def each(fused: fusion.Fusion, spec: finding.NetSpec) -> tuple[reasons.Reason, ...]:
     """Return one reason a candidate, read from what decided in `fusion.fuse`; the decision itself is not made here."""
     agreed, specks, shared = fused.agreed.tolist(), fused.specks.tolist(), fused.shared.tolist()
-    stated, joint, accept = _in_force(spec.levels), spec.joint, _single(fused.accept)
+    stated, joint, accepting, alone = _in_force(spec.levels), spec.joint, fused.accept.tolist(), _single(fused.alone)
     together, limits = fused.together.tolist(), {True: _single(joint.speck), False: _single(joint.other)}
     best = {plane: values.tolist() for plane, values in fused.best.items()}
     why = []
     for number, (status, doubt) in enumerate(zip(fused.status, fused.doubt, strict=True)):
         seen = {plane: values[number] for plane, values in best.items()}
-        reach = together[number], limits[specks[number]]
+        reach, accept = (together[number], limits[specks[number]]), accepting[number]
         if doubt is not None:
             text = _DOUBTS.get(doubt) or _ACCEPTED_FLAT
             if doubt not in _DOUBTS and not agreed[number]:
                 against = _unaccepted(seen, shared[number], accept)
-                text = f"{against}; in doubt, for {_cause(seen, stated, reach, accept)}."
+                text = f"{against}; in doubt, for {_cause(seen, stated, reach, alone)}."
             why.append(reasons.Reason(code=doubt, text=text))
         elif status is finding.CandidateStatus.ACCEPTED:
             planes = _against(seen, dict.fromkeys(seen, fusion.EXTENT))
@@ -88,11 +88,12 @@ def _cause(
     seen: Mapping[finding.Plane, float],
     levels: Mapping[finding.Plane, finding.Levels],
     reach: tuple[float, float],
-    accept: float,
+    alone: float,
 ) -> str:
     """Say what keeps a candidate that is not accepted from being rejected.
 
-    `reach` is the most that they say together of one voxel, and the threshold of doubt on that.
+    `reach` is the most that they say together of one voxel, and the threshold of doubt on that; `alone` the threshold
+    on each plane's own maximum.
     """
     low, high = (_of(levels, name) for name in ("low", "high"))
     sure = {plane: value for plane, value in seen.items() if value >= high[plane]}
@@ -100,8 +101,8 @@ def _cause(
         return f"one so high is enough ({_against(sure, high)})"
     if not reach[0] < reach[1]:
         return f"together they come to {_beside(*reach)} on one voxel"
-    if min(seen.values()) >= accept:
-        return f"each plane is as sure of some voxel as accepting asks ({_against(seen, dict.fromkeys(seen, accept))})"
+    if min(seen.values()) >= alone:
+        return f"each plane is as sure of some voxel as accepting asks ({_against(seen, dict.fromkeys(seen, alone))})"
     return f"two are sure of calcium on one voxel ({_against(seen, low)})"
 
 

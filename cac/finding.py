@@ -77,8 +77,8 @@ class Levels:
 class Joint:
     """Hold the thresholds on what the three planes say of one voxel together (`cac.joint`).
 
-    At `accept` a voxel that each plane calls calcium is accepted. Of doubt, `speck` is for what has the size of noise
-    and cannot score (`cac.specks`), `other` for all else.
+    At `accept` a voxel that each plane calls calcium is accepted (of a speck, at `speck` at least). Of doubt, `speck`
+    is for what has the size of noise and cannot score (`cac.specks`), `other` for all else.
     """
 
     accept: float

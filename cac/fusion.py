@@ -21,8 +21,9 @@ class Fusion:
 
     `best` is each plane's maximum over a candidate's voxels, `together` that of what the planes say together
     (`cac.joint`) and `shared` the same of voxels that each plane calls calcium (0 without any); `agreed` is how many of
-    these were accepted, before the clean-up, `accept` the threshold in force for that;
-    `specks` tells which are some (`cac.specks`); `status` and `doubt` run over the candidates; `lesions` are the
+    these were accepted, before the clean-up, `accept` each candidate's threshold for that, and `alone` the one at which
+    the planes' own maxima are a doubt; `specks` tells which are some (`cac.specks`); `status` and `doubt` run over the
+    candidates; `lesions` are the
     connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the pieces the 2D rule
     put in doubt.
     """
@@ -30,7 +31,8 @@ class Fusion:
     best: dict[finding.Plane, volume.FloatArray]
     together: volume.FloatArray
     shared: volume.FloatArray
-    accept: float
+    accept: volume.FloatArray
+    alone: float
     agreed: components.IntArray
     specks: volume.BoolArray
     status: tuple[finding.CandidateStatus, ...]
@@ -56,8 +58,9 @@ def fuse(
     """Judge candidates from the planes' probabilities, one a candidate voxel, by the thresholds of `spec`.
 
     Voxels that reach 130 HU (a candidate the slabs erased has none) and that all three planes call calcium at all
-    (`EXTENT`) are accepted in a candidate where one of them passes the joint threshold for that, and with them what
-    lies around and keeps a mean of `GROWN` (the paper's own profile stops at the intersection, and asks for no more).
+    (`EXTENT`) are accepted in a candidate where one of them passes the joint threshold for that (in a speck, which
+    scores nothing, its threshold of doubt too), and with them what lies around and keeps a mean of `GROWN` (the paper's
+    own profile stops at the intersection, and asks for no more).
     A candidate is accepted if voxels are left after the 2D rule; else it is in doubt where one of its voxels passes two
     planes' low thresholds, one plane's high one, or the joint one (a speck has its own), and where each plane passes
     the threshold to accept on whatever voxels. `faded` (None for native slices) says that `scan` is slabs of thin ones,
@@ -66,12 +69,14 @@ def fuse(
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
-    accept = EXTENT if paper else spec.joint.accept
+    small = specks.which(scan, found, averaged=faded is not None)
+    alone = EXTENT if paper else spec.joint.accept
+    accept = np.where(small & ~np.bool_(paper), max(alone, spec.joint.speck), alone).astype(np.float32)
     said = joint.probability(answers)
     best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
     agreeing = dense & _all(answers, EXTENT)
     together, shared = found.maxima(said), found.maxima(np.where(agreeing, said, np.float32(0)))
-    claimed = shared >= np.float32(accept)
+    claimed = shared >= accept
     agreed = agreeing & claimed[found.numbers]
     gapless = paper or (scan.overlapping and faded is None)
     lesions, lone = _cleaned(found, agreed if paper else _grown(found, agreed, dense, answers), gapless)
@@ -81,9 +86,8 @@ def fuse(
     # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
     # the thresholds of doubt, what each plane is so sure of is in doubt at least.
     settled = survives | (flattened & paper)
-    small = specks.which(scan, found, averaged=faded is not None)
     suspected = _any(found, _suspected(answers, spec.levels)) | _reached(together, small, spec.joint)
-    suspected |= claimed | _all(best, accept)
+    suspected |= claimed | _all(best, alone)
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), flattened & (not gapless), suspected & ~settled, pale)
     doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()
@@ -92,6 +96,7 @@ def fuse(
         together=together,
         shared=shared,
         accept=accept,
+        alone=alone,
         agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
         specks=small,
         status=tuple(map(_status, survives.tolist(), doubt)),
@@ -101,7 +106,7 @@ def fuse(
     )
 
 
-def _all(answers: Mapping[finding.Plane, volume.FloatArray], level: float) -> volume.BoolArray:
+def _all(answers: Mapping[finding.Plane, volume.FloatArray], level: float | volume.FloatArray) -> volume.BoolArray:
     """Tell what passes a threshold in each plane."""
     return np.asarray(np.logical_and.reduce([answers[plane] >= level for plane in finding.Plane]))
 

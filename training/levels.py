@@ -26,6 +26,8 @@ them: the first one, `joint.SPECKS_CEILING`, does."""
 ACCEPT = np.arange(0.0, joint.MOST, 0.25)
 """Thresholds tried for what is accepted, as joint logits, from 0.5 to 0.991. They may lie far above 0.5: training shows
 calcium a hundred times too often."""
+NEAR = 0.01
+"""Agreement that is as good as the best: of some hundred lesions, chance moves it so far."""
 
 Array = NDArray[np.float64]
 Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
@@ -114,7 +116,7 @@ def _highest(positives: Sequence[Scan], speck: float) -> finding.Joint | None:
 
 def _joint(other: float, speck: float) -> finding.Joint:
     """Return thresholds of doubt given as logits; what is accepted is chosen last (`accept`)."""
-    least = probability(max(float(ACCEPT[0]), speck))
+    least = probability(max(float(ACCEPT[0]), other))
     return finding.Joint(accept=least, other=probability(other), speck=probability(speck))
 
 
@@ -133,17 +135,14 @@ def accept(reach: Array, voxels: Array, true: NDArray[np.bool_]) -> float:
 
     `reach` is each candidate's largest joint logit on a voxel that all planes call calcium, -inf without one; agreement
     is the Dice coefficient of the candidates' voxels, of which no false one counts more than the largest true one: of a
-    bone only what the nets call calcium would be taken. The lowest of equals, from 0.5 up.
+    bone only what the nets call calcium would be taken. The lowest, from 0.5 up, that is within `NEAR` of the best: a
+    candidate that is not accepted is in doubt anyway, so that of equals the one that scores more plaques is better.
     """
     voxels = np.minimum(voxels, voxels[true].max(initial=0))
     whole = voxels[true].sum()
-    best, most = float(ACCEPT[0]), -1.0
-    for level in ACCEPT:
-        taken = reach >= level
-        dice = 2 * voxels[taken & true].sum() / max(voxels[taken].sum() + whole, 1)
-        if dice > most:
-            best, most = float(level), float(dice)
-    return best
+    taken = [reach >= level for level in ACCEPT]
+    dice = np.array([2 * voxels[own & true].sum() / max(voxels[own].sum() + whole, 1) for own in taken])
+    return float(ACCEPT[(dice >= dice.max() - NEAR).argmax()])
 
 
 def unexceeded(said: Values) -> Values:

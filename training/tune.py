@@ -137,7 +137,7 @@ def choose(judged: Sequence[rows.Row], wanted: Wanted) -> Chosen:
             f"({', '.join(row.name for row in lost)}), and --missed allows {wanted.missed}."
         )
     enough(people, wanted, len(missed))
-    chosen = dataclasses.replace(chosen, accept=max(levels.probability(_accept(judged)), chosen.speck))
+    chosen = dataclasses.replace(chosen, accept=max(levels.probability(_accept(judged)), chosen.other))
     claimed = [_claimed(row, chosen.accept) for row in judged if not row.positive]
     zeros = [dataclasses.replace(scan, settled=scan.settled or own) for scan, own in zip(zeros, claimed, strict=True)]
     return Chosen(

@@ -212,7 +212,7 @@ def _check_joint(architecture: str, stated: finding.Joint | None) -> None:
         raise ValueError(f"{architecture}: no thresholds on what its nets say together (joint)")
     _demand(_probable(stated), f"{architecture}: joint thresholds must lie in (0, 1]")
     _demand(stated.other <= stated.speck, f"{architecture}: specks' joint threshold must not lie below the other")
-    _demand(stated.speck <= stated.accept, f"{architecture}: what is accepted must not lie below what is in doubt")
+    _demand(stated.other <= stated.accept, f"{architecture}: what is accepted must not lie below what is in doubt")
     _demand(
         stated.accept <= joint.SUREST, f"{architecture}: nothing comes to more than {joint.SUREST:.7f} to be accepted"
     )

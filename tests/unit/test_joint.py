@@ -76,6 +76,25 @@ def test_a_speck_has_a_joint_threshold_of_its_own(columns: int, answer: float, s
     assert fused.together.tolist() == [pytest.approx(answer)]
 
 
+@pytest.mark.parametrize(
+    ("pixel", "coronal", "status"),
+    [
+        (0.3, 0.51, Status.REJECTED),  # 0.675 together: more than 0.6, less than a speck's 0.7
+        (0.3, 0.59, Status.ACCEPTED),  # 0.702
+        (0.8, 0.51, Status.ACCEPTED),  # four pixels of 0.64 mm2: no speck
+    ],
+)
+def test_a_speck_is_accepted_at_its_threshold_of_doubt_at_least(pixel: float, coronal: float, status: Status) -> None:
+    scan = fusing.scan_of(
+        (slice(1, 3), slice(2, 3), slice(2, 4)), (slice(1, 2), slice(3, 4), slice(2, 4)), hu=190, pixel=pixel
+    )
+    joint = finding.Joint(accept=0.6, other=0.3, speck=0.7)
+    fused = fusing.judge(scan, 0.75, 0.75, coronal, spec=fusing.spec_of(0.6, 0.95, 0.99, joint))
+    assert (fused.status, fused.specks.tolist()) == ((status,), [pixel == 0.3])
+    paper = fusing.judge(scan, 0.75, 0.75, coronal, finding.Profile.PAPER, fusing.spec_of(0.6, 0.95, 0.99, joint))
+    assert paper.status == (Status.ACCEPTED,)
+
+
 @pytest.mark.parametrize("answers", [(0.96, 0.96, 0.0), (0.0, 0.0, 0.995)])
 def test_a_speck_that_two_planes_or_one_are_sure_of_is_in_doubt(answers: tuple[float, ...]) -> None:
     scan = fusing.scan_of((slice(1, 2), slice(2, 3), slice(2, 3)), hu=190)

@@ -157,6 +157,12 @@ def test_accepted_is_what_agrees_best_with_the_truth_in_voxels():
     assert levels.accept(np.empty(0), np.empty(0), np.empty(0, bool)) == 0.0
 
 
+def test_of_thresholds_that_agree_nearly_as_well_the_lowest_is_accepted():
+    reach, true = np.array([4.9, 3.0, 2.9]), np.array([True, True, False])
+    assert levels.accept(reach, np.array([997.0, 3.0, 3.0]), true) == 0.0
+    assert levels.accept(reach, np.array([900.0, 90.0, 90.0]), true) == 3.0
+
+
 def test_a_bone_of_many_voxels_does_not_decide_alone_what_is_accepted():
     reach, true = np.array([4.9, 4.0, 4.0, 4.0, 3.5]), np.array([True, True, True, True, False])
     assert levels.accept(reach, np.array([50.0, 50, 50, 50, 20_000]), true) == 3.75
