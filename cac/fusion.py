@@ -16,16 +16,13 @@ plaque; each plane misses parts of its own, so that the intersection alone holds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Fusion:
-    """Hold what became of each candidate.
+class Votes:
+    """Hold what the planes say of each candidate, and the thresholds on it.
 
     `best` is each plane's maximum over a candidate's voxels, `together` that of what the planes say together
-    (`cac.joint`) and `shared` the same of voxels that each plane calls calcium (0 without any); `agreed` is how many of
-    these were accepted, before the clean-up, `accept` each candidate's threshold for that, and `alone` the one at which
-    the planes' own maxima are a doubt; `specks` tells which are some (`cac.specks`); `status` and `doubt` run over the
-    candidates; `lesions` are the
-    connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the pieces the 2D rule
-    put in doubt.
+    (`cac.joint`), and `shared` the same of voxels that each plane calls calcium (0 without any): `accept` is each
+    candidate's threshold on that. `alone` is the one at which the planes' own maxima are a doubt, wherever they lie.
+    `specks` tells which candidates are some (`cac.specks`).
     """
 
     best: dict[finding.Plane, volume.FloatArray]
@@ -33,8 +30,19 @@ class Fusion:
     shared: volume.FloatArray
     accept: volume.FloatArray
     alone: float
-    agreed: components.IntArray
     specks: volume.BoolArray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fusion(Votes):
+    """Hold what became of each candidate.
+
+    `agreed` is how many of its voxels were accepted before the clean-up; `status` and `doubt` run over the candidates;
+    `lesions` are the connected accepted voxels after the clean-up; `doubt_mask` shows the candidates in doubt and the
+    pieces the 2D rule put in doubt.
+    """
+
+    agreed: components.IntArray
     status: tuple[finding.CandidateStatus, ...]
     doubt: tuple[reasons.ReasonCode | None, ...]
     lesions: components.Components
@@ -60,8 +68,8 @@ def fuse(
     Voxels that reach 130 HU (a candidate the slabs erased has none) and that all three planes call calcium at all
     (`EXTENT`) are accepted in a candidate where one of them passes the joint threshold for that (in a speck, which
     scores nothing, its threshold of doubt too), and with them what lies around and keeps a mean of `GROWN` (the paper's
-    own profile stops at the intersection, and asks for no more).
-    A candidate is accepted if voxels are left after the 2D rule; else it is in doubt where one of its voxels passes two
+    own profile stops at the intersection, and asks for no more). A candidate is accepted if voxels are left after the
+    2D rule; else it is in doubt where one of its voxels passes two
     planes' low thresholds, one plane's high one, or the joint one (a speck has its own), and where each plane passes
     the threshold to accept on whatever voxels. `faded` (None for native slices) says that `scan` is slabs of thin ones,
     which overlap, but 130 HU can leave something real in one of them only; and which of its voxels (flat) are all that
@@ -69,14 +77,9 @@ def fuse(
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
-    small = specks.which(scan, found, averaged=faded is not None)
-    alone = EXTENT if paper else spec.joint.accept
-    accept = np.where(small & ~np.bool_(paper), max(alone, spec.joint.speck), alone).astype(np.float32)
-    said = joint.probability(answers)
-    best = {plane: found.maxima(answers[plane]) for plane in finding.Plane}
     agreeing = dense & _all(answers, EXTENT)
-    together, shared = found.maxima(said), found.maxima(np.where(agreeing, said, np.float32(0)))
-    claimed = shared >= accept
+    votes = _votes(found, answers, agreeing, specks.which(scan, found, averaged=faded is not None), spec.joint, paper)
+    claimed = votes.shared >= votes.accept
     agreed = agreeing & claimed[found.numbers]
     gapless = paper or (scan.overlapping and faded is None)
     lesions, lone = _cleaned(found, agreed if paper else _grown(found, agreed, dense, answers), gapless)
@@ -86,19 +89,14 @@ def fuse(
     # Only the paper drops in silence what all its planes accept: a flat true plaque would end in an absence. Whatever
     # the thresholds of doubt, what each plane is so sure of is in doubt at least.
     settled = survives | (flattened & paper)
-    suspected = _any(found, _suspected(answers, spec.levels)) | _reached(together, small, spec.joint)
-    suspected |= claimed | _all(best, alone)
+    suspected = claimed | _all(votes.best, votes.alone) | _reached(votes.together, votes.specks, spec.joint)
+    suspected |= _any(found, _suspected(answers, spec.levels))
     pale = _any(found, np.isin(found.voxels, [] if faded is None else faded)) & ~survives
     doubt = _causes(~_any(found, dense), flattened & (not gapless), suspected & ~settled, pale)
     doubted = found.kept(np.array([code is not None for code in doubt], dtype=bool)).mask()
     return Fusion(
-        best=best,
-        together=together,
-        shared=shared,
-        accept=accept,
-        alone=alone,
+        **vars(votes),
         agreed=found.totals(agreed.astype(np.int64)).astype(np.int64),
-        specks=small,
         status=tuple(map(_status, survives.tolist(), doubt)),
         doubt=doubt,
         lesions=lesions,
@@ -106,7 +104,29 @@ def fuse(
     )
 
 
-def _all(answers: Mapping[finding.Plane, volume.FloatArray], level: float | volume.FloatArray) -> volume.BoolArray:
+def _votes(
+    found: components.Components,
+    answers: Mapping[finding.Plane, volume.FloatArray],
+    agreeing: volume.BoolArray,
+    small: volume.BoolArray,
+    levels: finding.Joint,
+    paper: bool,
+) -> Votes:
+    """Gather what the planes say of each candidate; `agreeing` are the voxels that each of them calls calcium."""
+    said = joint.probability(answers)
+    alone = EXTENT if paper else levels.accept
+    accept = np.where(small, max(alone, levels.speck), alone) if not paper else np.full(small.shape, EXTENT)
+    return Votes(
+        best={plane: found.maxima(answers[plane]) for plane in finding.Plane},
+        together=found.maxima(said),
+        shared=found.maxima(np.where(agreeing, said, np.float32(0))),
+        accept=accept.astype(np.float32),
+        alone=alone,
+        specks=small,
+    )
+
+
+def _all(answers: Mapping[finding.Plane, volume.FloatArray], level: float) -> volume.BoolArray:
     """Tell what passes a threshold in each plane."""
     return np.asarray(np.logical_and.reduce([answers[plane] >= level for plane in finding.Plane]))
 
