@@ -69,11 +69,11 @@ def fuse(
     (`EXTENT`) are accepted in a candidate where one of them passes the joint threshold for that (in a speck, which
     scores nothing, its threshold of doubt too), and with them what lies around and keeps a mean of `GROWN` (the paper's
     own profile stops at the intersection, and asks for no more). A candidate is accepted if voxels are left after the
-    2D rule; else it is in doubt where one of its voxels passes two
-    planes' low thresholds, one plane's high one, or the joint one (a speck has its own), and where each plane passes
-    the threshold to accept on whatever voxels. `faded` (None for native slices) says that `scan` is slabs of thin ones,
-    which overlap, but 130 HU can leave something real in one of them only; and which of its voxels (flat) are all that
-    is left of more: a candidate with one is in doubt, for the nets never saw what it was.
+    2D rule; else it is in doubt where one of its voxels passes two planes' low thresholds, one plane's high one, or the
+    joint one (a speck has its own), and where each plane passes the threshold to accept on whatever voxels. `faded`
+    (None for native slices) says that `scan` is slabs of thin ones, which overlap, but 130 HU can leave something real
+    in one of them only; and which of its voxels (flat) are all that is left of more: a candidate with one is in doubt,
+    for the nets never saw what it was.
     """
     paper = profile is finding.Profile.PAPER
     dense = scan.hu.reshape(-1)[found.voxels] >= volume.CALCIUM_HU
@@ -115,12 +115,14 @@ def _votes(
     """Gather what the planes say of each candidate; `agreeing` are the voxels that each of them calls calcium."""
     said = joint.probability(answers)
     alone = EXTENT if paper else levels.accept
-    accept = np.where(small, max(alone, levels.speck), alone) if not paper else np.full(small.shape, EXTENT)
+    accept = np.full(small.shape, alone, dtype=np.float32)
+    if not paper:
+        accept[small] = max(alone, levels.speck)
     return Votes(
         best={plane: found.maxima(answers[plane]) for plane in finding.Plane},
         together=found.maxima(said),
         shared=found.maxima(np.where(agreeing, said, np.float32(0))),
-        accept=accept.astype(np.float32),
+        accept=accept,
         alone=alone,
         specks=small,
     )

@@ -47,10 +47,14 @@ class Plan:
     listed: tuple[variants.Variant, ...]
 
     @property
+    def nets(self) -> list[variants.Nets]:
+        """Return all nets that are asked, in order."""
+        return sorted({self.node, *(variant.nets for variant in self.listed)})
+
+    @property
     def digest(self) -> str:
         """Return a digest of the variants, and of the weights and thresholds that decide their answers."""
-        nets = sorted({self.node, *(variant.nets for variant in self.listed)})
-        weights = [_model_set(each).digest(finding.Profile.DEFAULT) for each in nets]
+        weights = [_model_set(each).digest(finding.Profile.DEFAULT) for each in self.nets]
         asked = [dataclasses.asdict(dataclasses.replace(each, nets=("", ""))) for each in self.listed]
         return hashlib.sha256(json.dumps([asked, weights]).encode()).hexdigest()
 
@@ -170,9 +174,9 @@ def _job(task: sets.Phantom) -> Record | str:
 
 
 def engines(plan: Plan) -> Mapping[variants.Nets, inference.Engine]:
-    """Open every net that a variant needs, once; ModelError."""
+    """Open every net that a plan needs, once; ModelError."""
     opened = {}
-    for folder, architecture in sorted({plan.node, *(variant.nets for variant in plan.listed)}):
+    for folder, architecture in plan.nets:
         models = pathlib.Path(folder)
         stated = manifest.load(models / "manifest.json")
         opened[folder, architecture] = inference.load(stated, models, architecture, threads=1)

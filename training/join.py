@@ -76,7 +76,7 @@ def _named(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     def own(old: str) -> str:
         if not old or old in _SHARED:
             return old
-        return f"net.{name}.{old.removeprefix('net.')}" if old.startswith("net.") else f"{name}.{old}"
+        return old.replace("net.", f"net.{name}.", 1) if old.startswith("net.") else f"{name}.{old}"
 
     for node in model.graph.node:
         node.name = own(node.name)

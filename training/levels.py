@@ -80,10 +80,10 @@ def excluded(scans: Sequence[Scan], chosen: finding.Joint) -> list[bool]:
 def choose(scans: Sequence[Scan]) -> finding.Joint | None:
     """Return the thresholds, or None where none find every positive, or there is no positive to decide by.
 
-    What is accepted stays at its least: see `accept`.
-    For each threshold of specks the other one is as high as every positive, lowered by its margin, is still doubted.
-    Of those that exclude most the highest is taken, and both then go down half way to the surest zero scan that they
-    exclude: as cautious as is nearly free. What no zero scan was held against gets no higher than it must.
+    What is accepted stays at its least here: `accept` chooses it. For each threshold of specks the other one is as high
+    as every positive, lowered by its margin, is still doubted. Of those that exclude most the highest is taken, and
+    both then go down half way to the surest zero scan that they exclude: as cautious as is nearly free. What no zero
+    scan was held against gets no higher than it must.
     """
     # Without a voxel there is nothing to see; the caller counts such as lost.
     positives = [scan.lowered() for scan in scans if scan.positive and not scan.settled and len(scan.logits)]
